@@ -1,0 +1,311 @@
+"""The objects of the Files API: ``FileMetadata``, ``DeletedFile``, ``Page``, and ``FileId``, the string people keep.
+
+Parsing is tolerant of what is new (unknown fields are kept in ``extra``) and strict about what is promised: a missing
+or mistyped required field is an error, so that no login page and no empty object is ever bound to a variable.
+Field names, types and bounds: https://platform.claude.com/docs/en/api/files-metadata and the official SDK's
+``types/file_metadata.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from nbfiles._errors import InputError, ResponseError
+from nbfiles._names import BLOCKS, Block, blocks_for, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LOCAL_PREFIX = "file_local_"
+_T = TypeVar("_T")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class FileMetadata:
+    """One file as the Files API describes it.
+
+    Parameters
+    ----------
+    id : str
+        Opaque; its form and length may change.
+    type : str
+        ``"file"``.
+    filename : str
+        1 to 500 characters.
+    mime_type : str
+        1 to 255 characters.
+    size_bytes : int
+        Bytes, 0 or more.
+    created_at : datetime.datetime
+        With its time zone, always UTC.
+    downloadable : bool or None, default None
+        Whether ``GET .../content`` may be asked for; False for what was uploaded. None: the server did not say.
+    expires_at : datetime.datetime or None, default None
+        When the file ends; None means never (or that the server's surface does not say).
+    scope : Mapping or None, default None
+        ``{"id": ..., "type": "session"}`` for files of a managed-agent session.
+    extra : Mapping, default {}
+        Fields of the answer that this version does not know, unaltered.
+    """
+
+    id: str
+    type: str
+    filename: str
+    mime_type: str
+    size_bytes: int
+    created_at: datetime
+    downloadable: bool | None = None
+    expires_at: datetime | None = None
+    scope: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, hash=False)
+
+    @classmethod
+    def parse(cls, body: object) -> FileMetadata:
+        """Read the JSON object `body`.
+
+        Raises
+        ------
+        ResponseError
+            If a required field is missing, of the wrong type or out of its bounds. The message names the field and
+            never repeats the answer's text.
+        """
+        fields = dict(_object(body, "file"))
+        return cls(
+            id=_text(fields.pop("id", None), "id", 1, 10_000),
+            type=_text(fields.pop("type", None), "type", 1, 255),
+            filename=_text(fields.pop("filename", None), "filename", 1, 500),
+            mime_type=_text(fields.pop("mime_type", None), "mime_type", 1, 255),
+            size_bytes=_count(fields.pop("size_bytes", None)),
+            created_at=_time(fields.pop("created_at", None), "created_at"),
+            downloadable=_optional(fields.pop("downloadable", None), _flag, "downloadable"),
+            expires_at=_optional(fields.pop("expires_at", None), _time, "expires_at"),
+            scope=_optional(fields.pop("scope", None), _object, "scope"),
+            extra=MappingProxyType(fields) if fields else _NOTHING,
+        )
+
+    def __reduce__(self) -> tuple[Callable[..., FileMetadata], tuple[Any, ...]]:
+        """Pickle as plain values: a mappingproxy cannot be pickled."""
+        scope = None if self.scope is None else dict(self.scope)
+        return _rebuild, (self.id, self.type, self.filename, self.mime_type, self.size_bytes, self.created_at,
+                          self.downloadable, self.expires_at, scope, dict(self.extra))  # fmt: skip
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The content blocks the file can stand in, the best first (see `FileId.block`)."""
+        return blocks_for(self.filename, self.mime_type, self.size_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedFile:
+    """The answer to a delete: the id that is gone.
+
+    Parameters
+    ----------
+    id : str
+        The id that was deleted.
+    type : str, default "file_deleted"
+        Constant.
+    """
+
+    id: str
+    type: str = "file_deleted"
+
+    @classmethod
+    def parse(cls, body: object) -> DeletedFile:
+        """Read the JSON object `body`; see `FileMetadata.parse` for what is raised."""
+        fields = _object(body, "deleted file")
+        kind = fields.get("type", "file_deleted")
+        return cls(id=_text(fields.get("id"), "id", 1, 10_000), type=_text(kind, "type", 1, 255))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing, of either shape.
+
+    Parameters
+    ----------
+    files : tuple of FileMetadata
+        Newest first; may be empty although more pages follow.
+    next : Mapping
+        The query parameters that ask for the next page; empty after the last one. The shape is told from the body
+        (``next_page`` or ``has_more`` and ``last_id``), never from what was asked for.
+    """
+
+    files: tuple[FileMetadata, ...]
+    next: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, body: object) -> Page:
+        """Read the JSON object `body`; see `FileMetadata.parse` for what is raised."""
+        fields = _object(body, "list of files")
+        data = fields.get("data")
+        if not isinstance(data, list):
+            raise _wrong("data", "a list")
+        files = tuple(FileMetadata.parse(item) for item in data)
+        following: dict[str, str] = {}
+        if "next_page" in fields:
+            if fields["next_page"]:
+                following["page"] = _text(fields["next_page"], "next_page", 1, 100_000)
+        elif fields.get("has_more") and fields.get("last_id"):
+            following["after_id"] = _text(fields["last_id"], "last_id", 1, 10_000)
+        return cls(files=files, next=MappingProxyType(following))
+
+
+class FileId(str):
+    """A file id: a plain ``str`` everywhere (JSON, the SDK, an f-string) that knows its file.
+
+    Parameters
+    ----------
+    value : str
+        The id.
+    metadata : FileMetadata or None, default None
+        What the server said when the id was made. Never looked up behind your back.
+
+    Examples
+    --------
+    >>> report_id = FileId("file_011CNha8iCJcU1wXNR6q4V8w")
+    >>> report_id
+    'file_011CNha8iCJcU1wXNR6q4V8w'
+    >>> report_id.block("document")
+    {'type': 'document', 'source': {'type': 'file', 'file_id': 'file_011CNha8iCJcU1wXNR6q4V8w'}}
+    """
+
+    __slots__ = ("metadata",)
+
+    metadata: FileMetadata | None
+
+    def __new__(cls, value: str, metadata: FileMetadata | None = None) -> Self:
+        self = super().__new__(cls, value)
+        self.metadata = metadata
+        return self
+
+    @classmethod
+    def of(cls, metadata: FileMetadata) -> FileId:
+        """Return the id of `metadata`, knowing it."""
+        return cls(metadata.id, metadata)
+
+    def __getnewargs__(self) -> tuple[str, FileMetadata | None]:  # type: ignore[override]  # str declares one element
+        """Copy and pickle the metadata with the id."""
+        return str(self), self.metadata
+
+    def block(self, kind: Block | None = None) -> dict[str, Any]:
+        """Return the Messages content block that holds this file.
+
+        Parameters
+        ----------
+        kind : {"document", "image", "container_upload"} or None, default None
+            None takes the best block for the file's name, type and size. ``container_upload`` needs the code
+            execution tool among the request's tools.
+
+        Returns
+        -------
+        dict
+            For ``messages.create(messages=[{"role": "user", "content": [...]}])``.
+
+        Raises
+        ------
+        InputError
+            If `kind` does not fit the file's MIME type (the API would refuse it only when the message is sent), or
+            is left out for an id that knows no file.
+
+        Warns
+        -----
+        UserWarning
+            If the id is of the local Files API: Claude cannot see it.
+
+        Notes
+        -----
+        Block shapes: https://platform.claude.com/docs/en/build-with-claude/files, "Using a file in messages".
+        """
+        chosen = self._choose(kind)
+        if self.startswith(LOCAL_PREFIX):
+            import warnings
+
+            warnings.warn(
+                f"{self} is stored on this machine only, so Claude cannot see it; upload it after "
+                "%files use anthropic (nbfiles.use('anthropic'))",
+                stacklevel=2,
+            )
+        if chosen == "container_upload":
+            return {"type": chosen, "file_id": str(self)}
+        return {"type": chosen, "source": {"type": "file", "file_id": str(self)}}
+
+    def _choose(self, kind: Block | None) -> Block:
+        if kind is not None and kind not in BLOCKS:
+            raise InputError(f"there is no block {kind!r}", f"There are {', '.join(BLOCKS)}.")
+        if self.metadata is None:
+            if kind is None:
+                raise InputError(
+                    f"{self} carries no metadata, so its block cannot be chosen",
+                    "Name one: .block('document'), or fetch it: nbfiles.get_file(id).",
+                )
+            return kind
+        possible = self.metadata.blocks
+        if kind is None:
+            return possible[0]
+        if kind not in possible:
+            raise InputError(
+                f"{visible(self.metadata.filename)} is {self.metadata.mime_type}, which cannot be used as {kind}",
+                f"It can be used as {' or '.join(possible)}.",
+            )
+        return kind
+
+
+def _rebuild(*values: Any) -> FileMetadata:
+    """Make the `FileMetadata` that was pickled."""
+    *fields, extra = values
+    return FileMetadata(*fields, MappingProxyType(extra))
+
+
+def _wrong(name: str, wanted: str) -> ResponseError:
+    return ResponseError(
+        f"the answer is not the Files API's: {name} is not {wanted}",
+        "Nothing was bound. Look at ANTHROPIC_BASE_URL and at proxies between here and there.",
+    )
+
+
+def _object(value: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _wrong(name, "an object")
+    return cast("Mapping[str, Any]", value)
+
+
+def _text(value: object, name: str, least: int, most: int) -> str:
+    if not isinstance(value, str) or not least <= len(value) <= most:
+        raise _wrong(name, f"a text of {least} to {most} characters")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise _wrong("size_bytes", "a number of bytes")
+    return value
+
+
+def _flag(value: object, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(name, "true or false")
+    return value
+
+
+# RFC 3339: a date, a time, a zone. `fromisoformat` alone would take a bare date or a time without zone.
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _time(value: object, name: str) -> datetime:
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        raise _wrong(name, "an RFC 3339 time")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _wrong(name, "an RFC 3339 time") from None
+
+
+def _optional(value: object, read: Callable[[object, str], _T], name: str) -> _T | None:
+    return None if value is None else read(value, name)
