@@ -89,11 +89,10 @@ class FileMetadata:
             extra=MappingProxyType(fields) if fields else _NOTHING,
         )
 
-    def __reduce__(self) -> tuple[Callable[..., FileMetadata], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., FileMetadata], tuple[dict[str, Any]]]:
         """Pickle as plain values: a mappingproxy cannot be pickled."""
-        scope = None if self.scope is None else dict(self.scope)
-        return _rebuild, (self.id, self.type, self.filename, self.mime_type, self.size_bytes, self.created_at,
-                          self.downloadable, self.expires_at, scope, dict(self.extra))  # fmt: skip
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return _rebuild, (values | {"extra": dict(self.extra)},)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -257,10 +256,9 @@ class FileId(str):
         return kind
 
 
-def _rebuild(*values: Any) -> FileMetadata:
+def _rebuild(values: dict[str, Any]) -> FileMetadata:
     """Make the `FileMetadata` that was pickled."""
-    *fields, extra = values
-    return FileMetadata(*fields, MappingProxyType(extra))
+    return FileMetadata(**values | {"extra": MappingProxyType(values["extra"])})
 
 
 def _wrong(name: str, wanted: str) -> ResponseError:
