@@ -12,6 +12,7 @@
     ├── CredentialError             no API key was found
     ├── SourceChangedError          the source changed while it was being read
     ├── ConnectionFailedError       the server could not be reached; nothing was sent
+    │   ├── CertificateError        its certificate is not one this machine trusts
     │   └── DeadlineError           the call took longer than it may
     ├── ResponseError               an answer that is not the Files API's (a login page, half a JSON)
     ├── UnknownOutcomeError         the bytes left, no answer came: the file may exist, or not
@@ -120,6 +121,10 @@ class ConnectionFailedError(Error):
     """The server could not be reached. No byte of the file was sent."""
 
 
+class CertificateError(ConnectionFailedError):
+    """The server's certificate is not one this machine trusts. No byte of the file was sent."""
+
+
 class DeadlineError(ConnectionFailedError):
     """The call took longer than its total time limit."""
 
@@ -145,6 +150,8 @@ class APIError(Error):
         ``error.details.error_code`` of the body, such as ``"file_expired"``.
     request_id : str or None
         The id to give to Anthropic's support.
+    retry_after : float or None
+        Seconds the server asks to wait; 0 where it asks for something unreadable, None where it asks for nothing.
     """
 
     def __init__(
@@ -156,8 +163,10 @@ class APIError(Error):
         error_type: str | None = None,
         error_code: str | None = None,
         request_id: str | None = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(cause, way_out)
+        self.retry_after = retry_after
         self.status = status
         self.error_type = error_type
         self.error_code = error_code

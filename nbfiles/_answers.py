@@ -1,0 +1,184 @@
+"""What the Files API's answers mean: their JSON, their errors, and how long they ask to wait. Pure.
+
+Errors are decided by status, then by ``error.details.error_code``, never by the message, which is shown only if it is
+the API's own. Table: https://platform.claude.com/docs/en/api/errors and the official SDK's ``_exceptions.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from nbfiles import _errors
+from nbfiles._errors import APIError, Error, ResponseError
+from nbfiles._names import visible
+
+if TYPE_CHECKING:
+    from nbfiles._config import Place
+
+
+def parse_json(body: bytes, who: str) -> object:
+    """Return the JSON in `body`.
+
+    Raises
+    ------
+    ResponseError
+        If it is none: a login page, half an answer. Its text is not shown.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        pass
+    kind = "a web page" if body.lstrip()[:1] == b"<" else "something that is not JSON"
+    raise ResponseError(
+        f"{who} answered with {kind}",
+        "A proxy or a login page may stand between. Look at ANTHROPIC_BASE_URL and the network.",
+    )
+
+
+def api_error(status: int, headers: Mapping[str, str], body: bytes, *, place: Place, key_from: str) -> Error:
+    """Return the error of ours for an answer that is not a success.
+
+    Parameters
+    ----------
+    status : int
+    headers : Mapping of str to str
+        Looked up in small letters.
+    body : bytes
+        The API's JSON, or a proxy's HTML, which is never shown.
+    place : Place
+    key_from : str
+        Where the key came from, for a 401.
+    """
+    error_type, error_code, said = _error_fields(body)
+    request_id = headers.get("request-id")
+    if 300 <= status < 400:
+        host = visible(urlsplit(headers.get("location", "")).hostname or "another address")
+        return ResponseError(
+            f"{place.who} redirects to {host} ({status}), and a file is not sent where it was not meant to go",
+            "Set ANTHROPIC_BASE_URL to the right address.",
+        )
+    kind, cause, way_out = _verdict(status, error_code)
+    cause = cause.format(who=place.who, status=status)
+    way_out = way_out.format(key_from=key_from)
+    if said and kind in _SAYS_WHY:
+        cause = f"{cause}: {said}"
+    if kind is _errors.ServerError and request_id:
+        way_out = f"{way_out} Request id: {visible(request_id[:80])}."
+    return kind(
+        cause,
+        way_out,
+        status=status,
+        error_type=error_type,
+        error_code=error_code,
+        request_id=request_id,
+        retry_after=retry_after(headers),
+    )
+
+
+# Where the server's own sentence tells more than ours can.
+_SAYS_WHY = (_errors.BadRequestError, _errors.PermissionDeniedError, _errors.ConflictError, APIError)
+
+
+class _Verdict(NamedTuple):
+    """An error class, and its two sentences, in which {who}, {key_from} and {status} are filled in."""
+
+    kind: type[APIError]
+    cause: str
+    way_out: str
+
+
+_BY_CODE = {
+    "storage_quota_exceeded": _Verdict(
+        _errors.StorageFullError,
+        "the storage at {who} is full",
+        "List what is large with %files --sort size; free space with %files delete.",
+    ),
+    "file_not_downloadable": _Verdict(
+        _errors.NotDownloadableError,
+        "{who} lets you download only files it made itself",
+        "What was uploaded is still where it came from.",
+    ),
+    "file_expired": _Verdict(_errors.FileExpiredError, "this file has expired", "Upload it again."),
+}
+_AGAIN = "Run the line again in a while."
+_BY_STATUS = {
+    400: _Verdict(_errors.BadRequestError, "{who} refused the request (400)", ""),
+    401: _Verdict(
+        _errors.AuthenticationError,
+        "{who} refused the API key (401)",
+        "It came from {key_from}. Check it and run the cell again.",
+    ),
+    402: _Verdict(_errors.BillingError, "{who} cannot bill this account (402)", "See the account's billing page."),
+    403: _Verdict(_errors.PermissionDeniedError, "this key may not do that (403)", "It came from {key_from}."),
+    404: _Verdict(
+        _errors.NotFoundError,
+        "{who} has no such file, or none that this key may see (404)",
+        "%files lists those it has.",
+    ),
+    409: _Verdict(_errors.ConflictError, "another request was in the way (409)", "Run the line again."),
+    413: _Verdict(
+        _errors.RequestTooLargeError, "the file is larger than {who} takes (413)", "Split it, or compress it."
+    ),
+    429: _Verdict(_errors.RateLimitError, "{who} is busy (429)", _AGAIN),
+    503: _Verdict(_errors.ServerError, "{who} is busy (503)", _AGAIN),
+    529: _Verdict(_errors.ServerError, "{who} is busy (529)", _AGAIN),
+}
+_SERVER_FAULT = _Verdict(_errors.ServerError, "{who} has a fault of its own ({status})", _AGAIN)
+_OTHER = _Verdict(APIError, "{who} refused the request ({status})", "")
+
+
+def _verdict(status: int, code: str | None) -> _Verdict:
+    """Return what a status and an error code mean; the code, where it is a known one, says more."""
+    if code in _BY_CODE:
+        return _BY_CODE[code]
+    return _BY_STATUS.get(status) or (_SERVER_FAULT if status >= 500 else _OTHER)
+
+
+def _error_fields(body: bytes) -> tuple[str | None, str | None, str]:
+    """Return type, code and message of the API's error object; nothing of what is not one."""
+    try:
+        error = json.loads(body)["error"]
+        error_type, message, details = error.get("type"), error.get("message"), error.get("details")
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        return None, None, ""
+    code = details.get("error_code") if isinstance(details, Mapping) else None
+    said = visible(message).strip().rstrip(".")[:200] if isinstance(message, str) else ""
+    return (
+        error_type if isinstance(error_type, str) else None,
+        code if isinstance(code, str) else None,
+        said,
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds a server asks to wait: 0 if it asks unreadably, None if it does not ask, or says not to.
+
+    Read are ``x-should-retry``, ``retry-after-ms``, and ``retry-after`` as seconds or as an HTTP date (RFC 9110,
+    10.2.3), a date against the server's own ``date``.
+    """
+    if headers.get("x-should-retry") == "false":
+        return None
+    for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        value = headers.get(name)
+        if value is None:
+            continue
+        try:
+            seconds = float(value) * factor
+        except ValueError:
+            seconds = _seconds_until(value, headers.get("date"))
+        return seconds if 0 < seconds < float("inf") else 0.0
+    return 0.0 if headers.get("x-should-retry") == "true" else None
+
+
+def _seconds_until(date: str, now: str | None) -> float:
+    try:
+        then = parsedate_to_datetime(date)
+        start = parsedate_to_datetime(now) if now else datetime.now(UTC)
+        return (then - start).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0

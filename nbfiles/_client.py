@@ -1,0 +1,345 @@
+"""``Client``: the five verbs of the Files API over ``httpx``, on both surfaces, for one thread.
+
+What is sent is made by pure functions (``build_*``), what comes back is read by pure functions (`_answers.py`
+and the models' ``parse``), so both can be tested without a socket. No redirect is followed: a body and a key go to the
+host they were meant for, or nowhere. Contract: https://platform.claude.com/docs/en/api/files-create and the pages
+beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from nbfiles._answers import api_error, parse_json
+from nbfiles._config import Place, is_loopback
+from nbfiles._errors import CertificateError, ConnectionFailedError, Error, InputError, ResponseError
+from nbfiles._models import DeletedFile, FileMetadata, Page
+from nbfiles._names import visible
+
+if TYPE_CHECKING:
+    from nbfiles._credentials import Credential
+    from nbfiles._multipart import Multipart
+
+VERSION = "2023-06-01"
+FILES_BETA = "files-api-2025-04-14"
+CONNECT_TIMEOUT = 5.0  # seconds to a connection, TLS included
+STALL_TIMEOUT = 60.0  # seconds in which the socket takes no byte
+ANSWER_TIMEOUT = 120.0  # seconds without a byte of the answer
+LARGEST_ANSWER = 32 << 20  # bytes; 1000 files of a full page are below 1 MiB
+LARGEST_PAGE = 1000
+MOST_PAGES = 100_000
+_PIECE = 1 << 20  # bytes of a download at a time
+
+Trace = Callable[[str, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, before it meets a socket. Holds no key.
+
+    Parameters
+    ----------
+    method, path : str
+    params : tuple of (str, str)
+        The query.
+    headers : Mapping of str to str
+    """
+
+    method: str
+    path: str
+    params: tuple[tuple[str, str], ...]
+    headers: Mapping[str, str]
+
+
+def build_upload(place: Place, multipart: Multipart, *, expires: int | None = None) -> Call:
+    """``POST /v1/files``; `expires` (seconds) makes it the GA surface, which alone knows expiry."""
+    call = _build(place, "POST", "/v1/files", ga=expires is not None)
+    body = {"content-type": multipart.content_type, "content-length": str(multipart.content_length)}
+    return replace(call, headers={**call.headers, **body})
+
+
+def build_list(
+    place: Place, cursor: Mapping[str, str], *, limit: int = LARGEST_PAGE, ids: tuple[str, ...] = ()
+) -> Call:
+    """``GET /v1/files``; `ids` (at most 100) makes it the GA surface and excludes `cursor` and `limit`."""
+    if ids:
+        return _build(place, "GET", "/v1/files", ga=True, params=tuple(("ids[]", one) for one in ids))
+    return _build(place, "GET", "/v1/files", params=(("limit", str(limit)), *cursor.items()))
+
+
+def build_metadata(place: Place, file_id: str) -> Call:
+    """``GET /v1/files/{file_id}``."""
+    return _build(place, "GET", _path(file_id))
+
+
+def build_download(place: Place, file_id: str) -> Call:
+    """``GET /v1/files/{file_id}/content``, unpacked by nobody on the way."""
+    call = _build(place, "GET", f"{_path(file_id)}/content")
+    return replace(call, headers={**call.headers, "accept": "application/binary", "accept-encoding": "identity"})
+
+
+def build_delete(place: Place, file_id: str) -> Call:
+    """``DELETE /v1/files/{file_id}``."""
+    return _build(place, "DELETE", _path(file_id))
+
+
+def _path(file_id: str) -> str:
+    if not file_id or not isinstance(file_id, str):
+        raise InputError("the file id is empty", "Name an id or a variable that holds one.")
+    if len(file_id) > 1000 or file_id in {".", ".."} or visible(file_id) != file_id:
+        raise InputError(f"{visible(file_id[:60])} is not a file id", "An id looks like file_011CNha8iCJcU1wXNR6q4V8w.")
+    return f"/v1/files/{quote(file_id, safe='')}"
+
+
+def _build(place: Place, method: str, path: str, *, ga: bool = False, params: tuple[tuple[str, str], ...] = ()) -> Call:
+    """Add what every request has: the version, the betas, the workspace, and the surface."""
+    headers = {"accept": "application/json", "anthropic-version": VERSION}
+    betas = place.betas
+    if place.surface == "beta" and not ga:
+        params = (("beta", "true"), *params)
+        betas = (FILES_BETA, *(beta for beta in betas if beta != FILES_BETA))
+    else:
+        betas = tuple(beta for beta in betas if beta != FILES_BETA)
+    if betas:
+        headers["anthropic-beta"] = ",".join(betas)
+    if place.workspace_id:
+        headers["anthropic-workspace-id"] = place.workspace_id
+    return Call(method, path, params, headers)
+
+
+class Client:
+    """The five verbs, on one connection that is kept warm. One thread may use it at a time.
+
+    Parameters
+    ----------
+    place : Place
+        Where, and how.
+    credential : Credential
+        Goes into one header, at the moment of sending.
+    trace : callable or None, default None
+        Told of every step of every connection (httpx's ``trace`` extension); it finds the socket to cut.
+
+    Raises
+    ------
+    InputError
+        If the place's `ca_bundle` cannot be read.
+    """
+
+    def __init__(self, place: Place, credential: Credential, *, trace: Trace | None = None) -> None:
+        self._place = place
+        self._credential = credential
+        self._extensions: dict[str, Any] = {} if trace is None else {"trace": trace}
+        self._timeout = httpx.Timeout(CONNECT_TIMEOUT, write=STALL_TIMEOUT, read=ANSWER_TIMEOUT)
+        context = ssl_context(place.ca_bundle)
+        # Loopback goes round every proxy; trust_env stays on, for the proxies and certificates of all other hosts.
+        direct = httpx.HTTPTransport(verify=context, limits=_LIMITS)
+        host = urlsplit(place.base_url).hostname or ""
+        mounts = {f"all://{f'[{host}]' if ':' in host else host}": direct} if is_loopback(host) else {}
+        self._http = httpx.Client(
+            base_url=place.base_url,
+            auth=_KeyAuth(credential),
+            verify=context,
+            mounts=mounts,
+            timeout=self._timeout,
+            limits=_LIMITS,
+            follow_redirects=False,
+            headers={"user-agent": "nbfiles"},
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def upload(self, multipart: Multipart, body: Iterator[bytes], *, expires: int | None = None) -> FileMetadata:
+        """Send the file and return what the server made of it; `body` are `multipart`'s chunks, watched by the caller.
+
+        Raises
+        ------
+        APIError, ResponseError, ConnectionFailedError
+            As the server, or nobody, answered. Whether bytes had left by then, the caller knows: it owns `body`.
+        """
+        return FileMetadata.parse(self._json(build_upload(self._place, multipart, expires=expires), body))
+
+    def page(self, cursor: Mapping[str, str], *, limit: int = LARGEST_PAGE) -> Page:
+        """Return one page of files, newest first."""
+        return Page.parse(self._json(build_list(self._place, cursor, limit=limit)))
+
+    def by_ids(self, ids: tuple[str, ...]) -> tuple[FileMetadata, ...]:
+        """Return those of at most 100 `ids` that are there (the GA surface's ``ids[]``); the others are left out."""
+        return Page.parse(self._json(build_list(self._place, {}, ids=ids))).files
+
+    def metadata(self, file_id: str) -> FileMetadata:
+        """Return what the server knows of one file."""
+        return FileMetadata.parse(self._json(build_metadata(self._place, file_id)))
+
+    def delete(self, file_id: str) -> DeletedFile:
+        """Delete one file, for good."""
+        return DeletedFile.parse(self._json(build_delete(self._place, file_id)))
+
+    @contextmanager
+    def download(self, file_id: str) -> Iterator[Iterator[bytes]]:
+        """Open the content of a file that Claude made; yields an iterator of its bytes."""
+        with self._open(build_download(self._place, file_id)) as response:
+            yield self._pieces(response)
+
+    def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
+        failure: Error | None = None
+        try:
+            yield from response.iter_raw(_PIECE)
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            failure = self._unreached(error)
+        if failure is not None:  # outside the except block: the error must not carry httpx's request, nor its headers
+            raise failure
+
+    def _json(self, call: Call, body: Iterator[bytes] | None = None) -> object:
+        with self._open(call, body) as response:
+            return parse_json(self._read(response), self._place.who)
+
+    @contextmanager
+    def _open(self, call: Call, body: Iterator[bytes] | None = None) -> Iterator[httpx.Response]:
+        """Send `call` and yield its answer if it is a success; anything else is raised as an error of ours."""
+        request = self._http.build_request(
+            call.method,
+            call.path,
+            params=call.params,
+            headers=dict(call.headers),
+            content=body,
+            extensions=self._extensions,
+        )
+        failure: Error | None = None
+        response: httpx.Response | None = None
+        try:
+            response = self._http.send(request, stream=True)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError) as error:
+            failure = self._unreached(error)
+        if response is None:
+            raise failure or ConnectionFailedError(f"{self._place.who} did not answer")
+        try:
+            if response.status_code != 200:
+                raise api_error(
+                    response.status_code,
+                    response.headers,
+                    self._read(response),
+                    place=self._place,
+                    key_from=self._credential.source,
+                )
+            yield response
+        finally:
+            response.close()
+
+    def _read(self, response: httpx.Response) -> bytes:
+        """Return the whole answer, unless it is longer than any answer of the Files API."""
+        parts: list[bytes] = []
+        size = 0
+        failure: Error | None = None
+        try:
+            for part in response.iter_bytes():
+                size += len(part)
+                if size > LARGEST_ANSWER:
+                    failure = ResponseError(f"{self._place.who} sent an answer of over {LARGEST_ANSWER >> 20} MiB")
+                    break
+                parts.append(part)
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            failure = self._unreached(error)
+        if failure is not None:
+            raise failure
+        return b"".join(parts)
+
+    def _unreached(self, error: Exception) -> Error:
+        """Say in our words, naming no more than the host, why no answer came."""
+        host = visible(urlsplit(self._place.base_url).netloc)
+        certificate = _certificate_problem(error)
+        if certificate:
+            return CertificateError(
+                f"the certificate of {host} is not trusted: {visible(certificate)}",
+                "Nothing was sent. If your company signs its own, name its file in NbFiles.ca_bundle or SSL_CERT_FILE.",
+            )
+        way_out = "Look at the network, at proxies, and at ANTHROPIC_BASE_URL, then run the line again."
+        if self._place.local:
+            way_out = "Run %files use local again to start it anew."
+        match error:
+            case httpx.ProxyError():
+                return ConnectionFailedError(f"the proxy before {host} refused", way_out)
+            case httpx.ConnectTimeout():
+                return ConnectionFailedError(f"{host} did not answer within {CONNECT_TIMEOUT:.0f} s", way_out)
+            case httpx.ConnectError():
+                return ConnectionFailedError(f"{host} could not be reached ({_reason(error)})", way_out)
+            case httpx.WriteTimeout():
+                return ConnectionFailedError(f"{host} took no byte for {STALL_TIMEOUT:.0f} s", way_out)
+            case httpx.ReadTimeout():
+                return ConnectionFailedError(f"{host} did not answer for {ANSWER_TIMEOUT:.0f} s", way_out)
+            case httpx.RemoteProtocolError() | httpx.DecodingError():
+                return ConnectionFailedError(f"{host} broke off its answer", way_out)
+        return ConnectionFailedError(f"the connection to {host} broke", way_out)
+
+
+class _KeyAuth(httpx.Auth):
+    """Puts the key into its header in the last moment, so that no request that is built holds it."""
+
+    def __init__(self, credential: Credential) -> None:
+        self._credential = credential
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]  # wants Generator
+        name, value = self._credential.header()
+        request.headers[name] = value
+        yield request
+
+
+# One connection: a worker sends one file after another over it, warm.
+_LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=60)
+
+
+@cache
+def ssl_context(ca_bundle: str = "") -> ssl.SSLContext:
+    """Return the one context of all workers: the system's certificates, and those of `ca_bundle` and SSL_CERT_FILE.
+
+    A context a client costs a third of the throughput of many small files. Verification cannot be switched off.
+
+    Raises
+    ------
+    InputError
+        If a file of certificates is missing or is none.
+    """
+    import truststore
+
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for path, said in ((ca_bundle, "ca_bundle"), (os.environ.get("SSL_CERT_FILE", ""), "SSL_CERT_FILE")):
+        if not path:
+            continue
+        try:
+            context.load_verify_locations(cafile=path)
+        except (OSError, ssl.SSLError):
+            raise InputError(f"{said} names no file of certificates: {visible(path)}", "It must be PEM.") from None
+    if folder := os.environ.get("SSL_CERT_DIR", ""):
+        context.load_verify_locations(capath=folder)
+    return context
+
+
+def _certificate_problem(error: BaseException | None) -> str:
+    """Return what OpenSSL or the system said of the certificate, or ``""`` if it was not the certificate."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message or str(error)
+        if isinstance(error, ssl.SSLError):
+            return (error.reason or "TLS failed").replace("_", " ").lower()
+        error = error.__cause__ or error.__context__
+    return ""
+
+
+def _reason(error: BaseException) -> str:
+    """Return the operating system's words, without addresses."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return visible(cause.strerror.lower())
+        cause = cause.__cause__ or cause.__context__
+    return "no connection"
