@@ -15,7 +15,7 @@ from nbfiles._names import check_filename, check_mime_type
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nbfiles._payload import Payload
+    from nbfiles._payload import Digest, Payload
 
 
 class Multipart:
@@ -34,6 +34,8 @@ class Multipart:
         For the header; it carries a boundary of 128 random bits (RFC 2046 wants it absent from the content).
     content_length : int
         Bytes of the whole body.
+    head_size : int
+        Bytes of the body before the file's first.
     """
 
     def __init__(self, payload: Payload, fields: Mapping[str, str] | None = None) -> None:
@@ -51,17 +53,13 @@ class Multipart:
         self._head = "".join(head).encode("utf-8")
         self._tail = f"\r\n--{boundary}--\r\n".encode("ascii")
         self.content_type = f"multipart/form-data; boundary={boundary}"
+        self.head_size = len(self._head)
         self.content_length = len(self._head) + payload.size + len(self._tail)
 
-    @property
-    def overhead(self) -> int:
-        """Bytes of the body that are not the file's."""
-        return len(self._head) + len(self._tail)
-
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, digest: Digest | None = None) -> Iterator[bytes]:
         """Yield the body from its start, exactly `content_length` bytes in all, in pieces of at most 1 MiB.
 
-        Every call opens the payload anew, so a second attempt sends the same bytes.
+        Every call opens the payload anew, so a second attempt sends the same bytes. `digest` takes in the file's.
 
         Raises
         ------
@@ -69,5 +67,5 @@ class Multipart:
             Before the end, if the payload is no longer what was measured.
         """
         yield self._head
-        yield from self._payload.chunks()
+        yield from self._payload.chunks(digest)
         yield self._tail

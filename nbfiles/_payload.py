@@ -97,11 +97,16 @@ class Payload:
     notes: tuple[str, ...] = ()
     discard: Callable[[], None] | None = field(default=None, repr=False)
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self, digest: Digest | None = None) -> Iterator[bytes]:
         """Yield the content from its start in pieces of at most 1 MiB, exactly `size` bytes in all.
 
         The last piece is held back until the source was seen unchanged, so a source that changes while it is read
         ends the request before the server can have a whole file.
+
+        Parameters
+        ----------
+        digest : Digest or None, default None
+            Takes in the content as it passes.
 
         Raises
         ------
@@ -116,6 +121,8 @@ class Payload:
                 if not piece:
                     raise self._changed("became shorter")
                 left -= len(piece)
+                if digest is not None:
+                    digest.update(piece)
                 if held:
                     yield held
                 held = piece
