@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from nbfiles._answers import api_error, parse_json
-from nbfiles._config import Place, is_loopback
+from nbfiles._config import ANSWER_TIMEOUT, CONNECT_TIMEOUT, STALL_TIMEOUT, Place, is_loopback
 from nbfiles._errors import CertificateError, ConnectionFailedError, Error, InputError, ResponseError
 from nbfiles._models import DeletedFile, FileMetadata, Page
 from nbfiles._names import visible
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 VERSION = "2023-06-01"
 FILES_BETA = "files-api-2025-04-14"
-CONNECT_TIMEOUT = 5.0  # seconds to a connection, TLS included
-STALL_TIMEOUT = 60.0  # seconds in which the socket takes no byte
-ANSWER_TIMEOUT = 120.0  # seconds without a byte of the answer
 LARGEST_ANSWER = 32 << 20  # bytes; 1000 files of a full page are below 1 MiB
 LARGEST_PAGE = 1000
 MOST_PAGES = 100_000

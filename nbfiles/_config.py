@@ -27,6 +27,9 @@ SURFACES = ("beta", "ga")
 # the larger one we refuse, and between the two the server decides.
 MAX_FILE_SIZE = 524_288_000
 LARGE_FILE_SIZE = 500_000_000
+CONNECT_TIMEOUT = 5.0  # seconds to a connection, TLS included
+STALL_TIMEOUT = 60.0  # seconds in which the socket takes no byte
+ANSWER_TIMEOUT = 120.0  # seconds without a byte of the answer
 SHORTEST_EXPIRY, LONGEST_EXPIRY = 3_600, 7_776_000  # seconds: 1 hour to 90 days
 
 

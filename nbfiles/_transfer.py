@@ -16,15 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from nbfiles._client import ANSWER_TIMEOUT, Client, Trace
 from nbfiles._errors import (
     APIError,
     AuthenticationError,
@@ -34,72 +31,21 @@ from nbfiles._errors import (
     CredentialError,
     DeadlineError,
     Error,
-    NotFoundError,
     RateLimitError,
-    ResponseError,
-    ServerError,
     SourceChangedError,
     StorageFullError,
     UnknownOutcomeError,
 )
 from nbfiles._events import Done, Event, Failed, Observer, Progress, Queued, Retrying
-from nbfiles._multipart import Multipart
 from nbfiles._names import visible
-from nbfiles._payload import Digest
+from nbfiles._tasks import Patience, Task, Turn, Upload, unreached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from nbfiles._models import DeletedFile, FileMetadata
-    from nbfiles._payload import Payload
+    from nbfiles._client import Client, Trace
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long things may take, in seconds, and how often they are tried. One object, so that tests can shorten it.
-
-    Parameters
-    ----------
-    total : float
-        Time limit of a call, to which each `slowest` bytes add a second.
-    slowest : int
-        Bytes a second below which a transfer is given up.
-    answer : float
-        From the last byte sent to the answer.
-    longest_wait : float
-        The most that one ``retry-after`` is obeyed.
-    first_wait, most_wait : float
-        Between attempts: doubles from the first to the most, less up to a quarter by chance.
-    attempts : int
-        While the server says it is busy.
-    connections : int
-        Attempts while it cannot be reached: fewer, since a person waits.
-    grace : float
-        How long a cancelled call waits for its threads before it gives the prompt back.
-    """
-
-    total: float = 120.0
-    slowest: int = 32 << 10
-    answer: float = ANSWER_TIMEOUT
-    longest_wait: float = 60.0
-    first_wait: float = 0.5
-    most_wait: float = 8.0
-    attempts: int = 5
-    connections: int = 3
-    grace: float = 0.5
-
-    def limit(self, size: int) -> float:
-        """Seconds that a transfer of `size` bytes may take in all."""
-        return self.total + size / self.slowest
-
-    def wait(self, attempt: int, asked: float | None) -> float:
-        """Seconds to wait after attempt number `attempt` (from 1), when the server asked for `asked`."""
-        own = min(self.first_wait * float(1 << (attempt - 1)), self.most_wait)
-        own *= 1 - 0.25 * random.random()  # noqa: S311  # spreads clients out; no secret
-        return max(own, min(asked or 0.0, self.longest_wait))
 
 
 class Line:
@@ -138,177 +84,16 @@ class Line:
             self.late = self._is_cut = False
             self.deadline = deadline
 
+    def limit(self, seconds: float) -> None:
+        """Let the task have no more than `seconds` from now, and no more than it had."""
+        self.deadline = min(self.deadline, time.monotonic() + seconds)
+
     def _shutdown(self) -> None:
         if self._socket is None:
             return
         with contextlib.suppress(OSError):  # already closed
             # Not `self._socket.shutdown`: an SSLSocket would drop its TLS layer first, and plain text could go out.
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
-
-
-class Task(Protocol[T_co]):
-    """One thing to get done at the Files API, in as many attempts as it may have."""
-
-    name: str
-    size: int  # bytes to send
-    timeout: float | None  # seconds in all; None: `Patience.limit`
-
-    def attempt(self, client: Client, turn: Turn) -> T_co:
-        """Try once."""
-
-    def may_repeat(self, error: Error) -> bool:
-        """Whether trying again after `error` can do no harm."""
-
-    def close(self) -> None:
-        """Let go of what the task keeps. Called once, whatever happened."""
-
-
-@dataclass(slots=True)
-class Turn:
-    """What one attempt is told, and tells."""
-
-    attempt: int
-    line: Line
-    patience: Patience
-    cancelled: Callable[[], bool]
-    progress: Callable[[int], None]
-
-
-class Upload:
-    """The task of sending one payload.
-
-    Parameters
-    ----------
-    payload : Payload
-        Closed when the task ends.
-    expires : int or None
-        Seconds.
-    timeout : float or None
-        Seconds in all.
-    retry : bool, default True
-        False: one attempt, whatever happens before or after the first byte.
-
-    Attributes
-    ----------
-    digest : str or None
-        Of what was sent; made on the way.
-    """
-
-    def __init__(
-        self, payload: Payload, *, expires: int | None = None, timeout: float | None = None, retry: bool = True
-    ) -> None:
-        self.payload = payload
-        self.name, self.size = payload.name, payload.size
-        self.timeout = timeout
-        self.digest = payload.digest
-        self._expires = expires
-        self._retry = retry
-        self._began = False  # whether a byte of the body of the latest attempt may have left
-
-    def attempt(self, client: Client, turn: Turn) -> FileMetadata:
-        """Send the whole file once, and check what the server says it got."""
-        self._began = False
-        fields = {} if self._expires is None else {"expires_in_seconds": str(self._expires)}
-        multipart = Multipart(self.payload, fields)
-        try:
-            metadata = client.upload(multipart, self._body(multipart, turn), expires=self._expires)
-            self._check(metadata)
-        except (ConnectionFailedError, ResponseError) as error:
-            if not self._began or isinstance(error, CertificateError):
-                raise
-            cause = error.cause
-        else:
-            return metadata
-        # Outside the except block, so that the error carries no other.
-        raise UnknownOutcomeError(
-            f"{visible(self.name)} was sent, but {cause}; it may have arrived",
-            f"Nothing was bound. Look with %files --match {_glob(self.name)} before you send it again.",
-        )
-
-    def may_repeat(self, error: Error) -> bool:
-        """Only while the server cannot have stored the file: it said so (429), or no byte had left."""
-        return self._retry and (isinstance(error, RateLimitError) or not self._began)
-
-    def close(self) -> None:
-        """Remove the payload's temporary file."""
-        self.payload.close()
-
-    def _body(self, multipart: Multipart, turn: Turn) -> Iterator[bytes]:
-        """Yield the body; count what the socket took, hash what the file holds, and stop if cancelled."""
-        digest = None if self.payload.digest else Digest()
-        turn.progress(0)
-        done = 0
-        for chunk in multipart.chunks(digest):
-            if turn.cancelled():
-                raise ConnectionFailedError("the upload was cancelled")
-            self._began = True
-            yield chunk
-            done += len(chunk)
-            turn.progress(min(max(0, done - multipart.head_size), self.size))
-        if digest is not None:
-            self.digest = str(digest)
-        turn.line.deadline = min(turn.line.deadline, time.monotonic() + turn.patience.answer)
-
-    def _check(self, metadata: FileMetadata) -> None:
-        """See that the answer is about what was sent.
-
-        Raises
-        ------
-        ResponseError
-            If its size or its type is another. (Another name is the caller's to warn of: it is bound all the same.)
-        """
-        if metadata.type != "file":
-            raise ResponseError(f"the answer is about a {visible(metadata.type[:40])}, not a file")
-        if metadata.size_bytes != self.size:
-            raise ResponseError(f"the answer is about {metadata.size_bytes} bytes, and {self.size} were sent")
-
-
-class Ask(Task[T]):
-    """The task of asking for something that may safely be asked twice.
-
-    Parameters
-    ----------
-    verb : callable
-        Gets the client, returns the answer.
-    name : str, default ""
-        For events.
-    timeout : float or None, default None
-        Seconds in all.
-    """
-
-    def __init__(self, verb: Callable[[Client], T], *, name: str = "", timeout: float | None = None) -> None:
-        self._verb = verb
-        self.name, self.size, self.timeout = name, 0, timeout
-
-    def attempt(self, client: Client, turn: Turn) -> T:  # noqa: ARG002  # the protocol's
-        """Ask once."""
-        return self._verb(client)
-
-    def may_repeat(self, error: Error) -> bool:
-        """After whatever another attempt may mend."""
-        return isinstance(error, RateLimitError | ServerError) or _unreached(error)
-
-    def close(self) -> None:
-        """Nothing is kept."""
-
-
-class Delete(Ask["DeletedFile | None"]):
-    """The task of deleting one file; that it is gone already counts as done only if an attempt of ours went before.
-
-    The result is None in that case: the answer to the attempt that deleted it was lost.
-    """
-
-    def __init__(self, file_id: str, *, timeout: float | None = None) -> None:
-        super().__init__(lambda client: client.delete(file_id), name=file_id, timeout=timeout)
-
-    def attempt(self, client: Client, turn: Turn) -> DeletedFile | None:
-        """Delete once."""
-        try:
-            return super().attempt(client, turn)
-        except NotFoundError:
-            if turn.attempt == 1:
-                raise
-            return None
 
 
 class TransferManager:
@@ -498,7 +283,7 @@ class _Run:
             attempt += 1
             line.mend(end)
             sent = _Counter(number, task.size, self._tell)
-            turn = Turn(attempt, line, self._patience, self._stop.is_set, sent)
+            turn = Turn(attempt, self._patience, self._stop.is_set, sent, line.limit)
             try:
                 result = task.attempt(client, turn)
             except Error as error:
@@ -523,7 +308,7 @@ class _Run:
         """Return the seconds until the next attempt; None if there is none."""
         if isinstance(failure, SourceChangedError | CertificateError | DeadlineError) or self._stop.is_set():
             return None
-        if attempt >= self._most(failure) or not (_unreached(failure) or isinstance(failure, APIError)):
+        if attempt >= self._most(failure) or not (unreached(failure) or isinstance(failure, APIError)):
             return None
         if not task.may_repeat(failure):
             return None
@@ -557,10 +342,6 @@ class _Counter:
         self._tell(Progress(self._transfer, sent, self._size))
 
 
-def _unreached(error: Error) -> bool:
-    return isinstance(error, ConnectionFailedError) and not isinstance(error, CertificateError | DeadlineError)
-
-
 def _late(error: Error, task: Task[Any], limit: float) -> Error:
     """Say that the line was cut because time was up."""
     if isinstance(error, UnknownOutcomeError):
@@ -571,8 +352,3 @@ def _late(error: Error, task: Task[Any], limit: float) -> Error:
     if not isinstance(error, ConnectionFailedError):
         return error
     return DeadlineError(f"it took longer than {limit:.0f} s", "Give it more time with --timeout 10m (timeout=600).")
-
-
-def _glob(name: str) -> str:
-    """Write `name` as an option's value."""
-    return f'"{visible(name)}"'
