@@ -68,6 +68,21 @@ class NbFiles(Configurable):
     )
 
 
+_shared: NbFiles | None = None
+
+
+def settings() -> NbFiles:
+    """Return the settings that everything uses which was not given its own."""
+    return adopt(NbFiles()) if _shared is None else _shared
+
+
+def adopt(config: NbFiles) -> NbFiles:
+    """Make `config` the shared settings: the extension does so with those that know the shell's configuration."""
+    global _shared  # noqa: PLW0603  # there is one notebook, and so one set of settings
+    _shared = config
+    return config
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the Files API is, and how it is spoken to. Holds no key.

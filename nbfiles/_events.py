@@ -85,7 +85,10 @@ Event = Queued | Progress | Retrying | Done | Failed
 
 
 class Observer(Protocol):
-    """Whoever wants to know. Called on the thread that waits for the transfer, never on a worker's."""
+    """Whoever wants to know. Called on the thread that waits for the transfer, never on a worker's.
+
+    An observer that has a method ``tick()`` is also told, without arguments, that a tenth of a second went by.
+    """
 
     def __call__(self, event: Event) -> None:
         """Take note of `event`; an exception raised here ends the call that is waited for."""

@@ -136,9 +136,13 @@ class Payload:
 
     def close(self) -> None:
         """Remove what the payload keeps on disk. May be called twice."""
-        discard, self.discard = self.discard, None
-        if discard is not None:
-            discard()
+        if self.discard is None:
+            return
+        try:
+            self.discard()
+        except PermissionError:  # Windows, while a cancelled worker still reads: the worker closes it when it ends
+            return
+        self.discard = None
 
     def _changed(self, how: str) -> SourceChangedError:
         return SourceChangedError(

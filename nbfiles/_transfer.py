@@ -170,6 +170,7 @@ class _Run:
         self._connect = connect
         self._patience = patience
         self._observer = observer
+        self._tick: Callable[[], None] | None = getattr(observer, "tick", None)
         self._waiting = SimpleQueue[int]()
         self._events: SimpleQueue[Event | None] = SimpleQueue()  # None: a worker has ended
         self._results: list[Any] = [None] * len(tasks)
@@ -208,6 +209,8 @@ class _Run:
                 else:
                     self._observer(event)
                 event = self._events.get_nowait()
+        if self._tick is not None:
+            self._tick()
         now = time.monotonic()
         for line in self._lines:
             if now > line.deadline and not line.late:

@@ -1,0 +1,237 @@
+"""What a Python caller may say of an upload or a listing: the options, checked, and shared out to who needs them.
+
+The words are the magic's (`_options.py`), so ``--max-rows 5`` is ``max_rows=5``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+import warnings
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, cast
+
+from nbfiles import _options
+from nbfiles._errors import InputError
+from nbfiles._listing import SORTS, Listing
+from nbfiles._payload import Payloads
+from nbfiles._progress import observer
+from nbfiles._session import How, Session
+from nbfiles.sources import Request, payloads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nbfiles._events import Observer
+    from nbfiles._payload import Payload
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class UploadOptions(TypedDict, total=False):
+    """The options of an upload, in the magic's words; each may be left out."""
+
+    name: str | None
+    type: str | None
+    format: str | None
+    for_: str
+    expires: int | str | timedelta | None
+    fresh: bool
+    retry: bool
+    jobs: int | None
+    timeout: float | None
+    index: bool | None
+    max_rows: int | None
+    sample: int | None
+    opt: dict[str, Any]
+    include: str | Sequence[str]
+    exclude: str | Sequence[str]
+    lossy: bool
+    progress: bool | Observer
+
+
+class ListOptions(TypedDict, total=False):
+    """The filters and the order of a listing, in the magic's words; each may be left out."""
+
+    match: str | None
+    type: str | None
+    larger: int | str | None
+    older: int | str | timedelta | None
+    newer: int | str | timedelta | None
+    expiring: int | str | timedelta | None
+    sort: str
+    reverse: bool
+    limit: int | None
+
+
+UPLOAD_DEFAULTS: dict[str, Any] = {
+    "name": None,
+    "type": None,
+    "format": None,
+    "for_": "auto",
+    "expires": None,
+    "fresh": False,
+    "retry": True,
+    "jobs": None,
+    "timeout": None,
+    "index": None,
+    "max_rows": None,
+    "sample": None,
+    "opt": {},
+    "include": (),
+    "exclude": (),
+    "lossy": False,
+    "progress": True,
+}
+LIST_DEFAULTS: dict[str, Any] = {
+    "match": None,
+    "type": None,
+    "larger": None,
+    "older": None,
+    "newer": None,
+    "expiring": None,
+    "sort": "created",
+    "reverse": False,
+    "limit": None,
+}
+
+
+def spelled_out(defaults: dict[str, Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Show every option in the verb's signature, for ``help()``, completion and ``?``."""
+
+    def spell(verb: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(verb)
+        kept = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+        options = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()
+        ]
+        verb.__signature__ = signature.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
+        return verb
+
+    return spell
+
+
+class Chosen:
+    """The options of one upload, checked, and shared out among those who need them."""
+
+    def __init__(self, session: Session, options: UploadOptions) -> None:
+        given = _checked(cast("dict[str, Any]", options), UPLOAD_DEFAULTS)
+        self._session = session
+        self._name = given["name"]
+        self._request = Request(
+            name=given["name"],
+            type=given["type"],
+            for_=_option("for", given["for_"]),
+            format=_option("format", given["format"]),
+            opt=tuple(dict(given["opt"]).items()),
+            index=given["index"],
+            max_rows=given["max_rows"],
+            sample=given["sample"],
+            include=_globs(given["include"]),
+            exclude=_globs(given["exclude"]),
+            lossy=given["lossy"],
+        )
+        self.how = How(
+            expires=_seconds("expires", given["expires"]),
+            jobs=given["jobs"],
+            timeout=given["timeout"],
+            retry=given["retry"],
+        )
+        progress = given["progress"]
+        self.display: Any = progress if callable(progress) else observer(quiet=not progress)
+
+    def payloads(self, sources: Sequence[Any], *, many: bool) -> Payloads:
+        """Turn `sources` into payloads that may all be sent; on an error nothing is left behind.
+
+        Raises
+        ------
+        InputError
+            If one cannot be sent, or is many files where one is wanted.
+        """
+        self._session.find()  # no key: say so before anything is read or written
+        made: list[Payload] = []
+        try:
+            for source in sources:
+                found = payloads(source, self._request)
+                made.extend(found)
+                self._check_form(found, many=many)
+            self._check_name(made)
+            for note in self._session.check(made):
+                warn(note)
+        except BaseException:
+            Payloads(made, many=many).close()
+            raise
+        return Payloads(made, many=many)
+
+    def _check_form(self, found: Payloads, *, many: bool) -> None:
+        if found.many and not many:
+            raise InputError(
+                "upload sends one file, and this source is a list, a folder or a glob",
+                "Use upload_many, which returns a table.",
+            )
+
+    def _check_name(self, made: Sequence[Payload]) -> None:
+        if self._name is not None and len(made) != 1:
+            raise InputError(f"name is for one file, and there are {len(made)}", "Leave it out.")
+
+
+def _checked(given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return `given` with `defaults` beneath.
+
+    Raises
+    ------
+    InputError
+        If an option is not one.
+    """
+    for name in given:
+        if name not in defaults:
+            near = difflib.get_close_matches(name, defaults, 1)
+            raise InputError(f"there is no option {name}", f"Did you mean {near[0]}?" if near else "See help().")
+    return defaults | given
+
+
+def _option(key: str, value: Any) -> Any:
+    """Return `value` as the magic's option `key` reads it; None stays None."""
+    option = next(option for option in _options.OPTIONS if option.key == key)
+    return None if value is None else option.accept(value)
+
+
+def _seconds(key: str, value: Any) -> Any:
+    """Return a length of time in seconds: a number is one already, ``"7d"`` is read as the magic does."""
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
+    return _option(key, value) if isinstance(value, str) else value
+
+
+def _globs(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def listing(filters: ListOptions) -> Listing:
+    given = _checked(cast("dict[str, Any]", filters), LIST_DEFAULTS)
+    if given["sort"] not in SORTS:
+        raise InputError(f"cannot sort by {given['sort']!r}", f"There are {', '.join(SORTS)}.")
+    if isinstance(given["larger"], str):
+        given["larger"] = _option("larger", given["larger"])
+    for key in ("older", "newer", "expiring"):
+        given[key] = _seconds(key, given[key])
+    return Listing(**given)
+
+
+def _as_list(sources: Any) -> Sequence[Any]:
+    return sources if isinstance(sources, list | tuple) else [sources]
+
+
+def warn(words: str) -> None:
+    """Warn, pointing at the line of the caller's own that led here."""
+    warnings.warn(words, stacklevel=_outside())
+
+
+def _outside() -> int:
+    """Count the frames up to the caller's own code, so that a warning points there."""
+    frame, level = sys._getframe(1), 1  # noqa: SLF001  # the documented way to a stacklevel
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("nbfiles."):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -1,0 +1,522 @@
+"""``Files``: the Python face of nbfiles; every verb for a cell, and its ``_async`` twin for a running loop.
+
+The module's own functions (``nbfiles.upload`` and so on) are the same verbs on one shared ``Files``, which `use`
+switches between Anthropic and the local Files API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast
+
+from nbfiles._arguments import (
+    LIST_DEFAULTS,
+    UPLOAD_DEFAULTS,
+    Chosen,
+    ListOptions,
+    UploadOptions,
+    listing,
+    spelled_out,
+    warn,
+)
+from nbfiles._config import settings
+from nbfiles._credentials import Secret
+from nbfiles._errors import Error, InputError
+from nbfiles._models import DeletedFile, FileId, FileMetadata
+from nbfiles._names import visible
+from nbfiles._options import PLACES
+from nbfiles._results import failure_of, listed, remember, row_of
+from nbfiles._session import Outcome, Pages, Session, walk
+from nbfiles._table import file_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbfiles._config import NbFiles
+    from nbfiles._events import Observer
+    from nbfiles._payload import Payloads
+    from nbfiles._table import FileTable
+    from nbfiles._tasks import Task
+
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Files:
+    """A client of one Files API, with the verbs of this package.
+
+    Parameters
+    ----------
+    api_key, auth_token : str or None, default None
+        None looks where people keep keys (see `nbfiles.login`), anew at every call.
+    base_url : str or None, default None
+        None takes ``NbFiles.base_url``, ``ANTHROPIC_BASE_URL`` or https://api.anthropic.com.
+    surface : {"beta", "ga"} or None, default None
+        None takes ``NbFiles.surface``.
+    betas : sequence of str or None, default None
+        Further values of the ``anthropic-beta`` header; any string that fits a header.
+    workspace_id : str or None, default None
+        Sent as ``anthropic-workspace-id``.
+    ca_bundle : str or None, default None
+        A PEM file of certificates to trust beside the system's.
+    local : bool, default False
+        Use the local Files API: nothing leaves this machine, and no account is needed.
+    config : NbFiles or None, default None
+        The settings beneath the arguments; None takes the notebook's.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be right, such as an ``http://`` address of another machine.
+
+    Examples
+    --------
+    >>> import nbfiles
+    >>> files = nbfiles.Files(local=True)
+    >>> notes_id = files.upload(nbfiles.text("Remember the milk.", name="notes.txt"))
+    >>> files.get_file(notes_id).size_bytes
+    18
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        auth_token: str | None = None,
+        base_url: str | None = None,
+        surface: str | None = None,
+        betas: Sequence[str] | None = None,
+        workspace_id: str | None = None,
+        ca_bundle: str | None = None,
+        local: bool = False,
+        config: NbFiles | None = None,
+    ) -> None:
+        key, token = (None if given is None else Secret(given) for given in (api_key, auth_token))
+        api_key = auth_token = None  # no traceback that shows locals may show them
+        self.session = Session(
+            config or settings(),
+            api_key=key,
+            auth_token=token,
+            local=local,
+            base_url=base_url,
+            surface=surface,
+            betas=betas,
+            workspace_id=workspace_id,
+            ca_bundle=ca_bundle,
+        )
+
+    # -- upload ------------------------------------------------------------------------------------------------------
+
+    @spelled_out(UPLOAD_DEFAULTS)
+    def upload(self, source: Any, **options: Unpack[UploadOptions]) -> FileId:
+        """Upload one source that is one file.
+
+        Parameters
+        ----------
+        source : object
+            A path (``str`` or path-like), bytes, an open binary file, a DataFrame or Series, ``nbfiles.text(...)``, a
+            coroutine that gives one of these.
+        name : str or None, default None
+            The file name to send; None takes it from the path, or ``data.csv`` and the like.
+        type : str or None, default None
+            The MIME type to store; None takes it from name and content.
+        format : str or None, default None
+            How a frame is written: ``csv`` (default), ``tsv``, ``json``, ``jsonl``, ``parquet``, ``feather``,
+            ``xlsx``, ``html``, ``md``, ``txt``; None takes it from `name`.
+        for_ : {"auto", "document", "container", "image"}, default "auto"
+            What the file is for; decides the MIME type where there is a choice.
+        expires : int (seconds), str ("7d", "36h", "never") or timedelta, default None
+            When the file ends, from 1 hour to 90 days. None takes ``NbFiles.expires``.
+        fresh : bool, default False
+            Upload even what is there already.
+        retry : bool, default True
+            False sends at most once, whatever happens.
+        jobs : int or None, default None
+            Files sent at the same time, 1 to 64.
+        timeout : float or None, default None
+            Seconds one file may take in all; None: 120 and one more for each 32 KiB.
+        index : bool or None, default None
+            Whether a frame's index is written; None leaves a plain RangeIndex out.
+        max_rows, sample : int or None, default None
+            Write only the first rows of a frame, or so many at random.
+        opt : dict, default {}
+            Passed to the frame's writer, such as ``{"sep": ";"}``.
+        include, exclude : str or sequence of str, default ()
+            Globs for the files of a folder.
+        lossy : bool, default False
+            Write a frame even where values would change or merge.
+        progress : bool or Observer, default True
+            Whether progress is shown, or who is told of it.
+
+        Returns
+        -------
+        FileId
+            A ``str`` that knows its `FileMetadata`.
+
+        Raises
+        ------
+        InputError
+            If the source is not one file, cannot be read or may not be sent. Nothing was sent.
+        Error
+            Whatever else went wrong (see the tree in ``nbfiles._errors``); no file is bound.
+        """
+        chosen = Chosen(self.session, options)
+        with chosen.payloads([source], many=False) as made:
+            uploads = self.session.uploads(made.items, chosen.how)
+            results = _watched(chosen.display, lambda watch: self.session.run(uploads, watch, chosen.how))
+        return _single(self.session.outcomes(uploads, results))
+
+    @spelled_out(UPLOAD_DEFAULTS)
+    async def upload_async(self, source: Any, **options: Unpack[UploadOptions]) -> FileId:
+        """Call `upload` while the running loop goes on; cancelling the task cancels the transfer."""
+        chosen = Chosen(self.session, options)
+        source = await source if isinstance(source, Awaitable) else source
+        with await _in_thread(lambda: chosen.payloads([source], many=False)) as made:
+            uploads = self.session.uploads(made.items, chosen.how)
+            results = await _watched_async(
+                chosen.display, lambda watch: self.session.run_async(uploads, watch, chosen.how)
+            )
+        return _single(self.session.outcomes(uploads, results))
+
+    @spelled_out(UPLOAD_DEFAULTS)
+    def upload_many(self, sources: Any, **options: Unpack[UploadOptions]) -> FileTable:
+        """Upload a list of sources, a glob or a folder; several files at the same time.
+
+        Parameters
+        ----------
+        sources : list or tuple of sources, or a single source
+            As in `upload`; a folder or a glob stands for its files.
+        **options
+            As in `upload`.
+
+        Returns
+        -------
+        FileTable
+            One row a file, in the order of the sources.
+
+        Raises
+        ------
+        UploadError
+            If some files failed; its ``table`` has a row for every file, and `nbfiles.last` keeps it.
+        InputError
+            If one source cannot be sent. Nothing was sent.
+        """
+        chosen = Chosen(self.session, options)
+        with chosen.payloads(_as_list(sources), many=True) as made:
+            uploads = self.session.uploads(made.items, chosen.how)
+            results = _watched(chosen.display, lambda watch: self.session.run(uploads, watch, chosen.how))
+        return _table(self.session, self.session.outcomes(uploads, results))
+
+    @spelled_out(UPLOAD_DEFAULTS)
+    async def upload_many_async(self, sources: Any, **options: Unpack[UploadOptions]) -> FileTable:
+        """Call `upload_many` while the running loop goes on; cancelling the task cancels the transfers."""
+        chosen = Chosen(self.session, options)
+        given = [await one if isinstance(one, Awaitable) else one for one in _as_list(sources)]
+        with await _in_thread(lambda: chosen.payloads(given, many=True)) as made:
+            uploads = self.session.uploads(made.items, chosen.how)
+            results = await _watched_async(
+                chosen.display, lambda watch: self.session.run_async(uploads, watch, chosen.how)
+            )
+        return _table(self.session, self.session.outcomes(uploads, results))
+
+    # -- list, inspect -----------------------------------------------------------------------------------------------
+
+    @spelled_out(LIST_DEFAULTS)
+    def list_files(self, **filters: Unpack[ListOptions]) -> FileTable:
+        """List the files of the workspace, newest first, as a DataFrame.
+
+        Parameters
+        ----------
+        match : str or None, default None
+            Glob for the name, such as ``"*.csv"``.
+        type : str or None, default None
+            MIME type, or a glob such as ``"image/*"``.
+        larger : int (bytes) or str ("5MB"), default None
+        older, newer, expiring : int (seconds), str ("7d") or timedelta, default None
+            Made longer ago, made since, ending within.
+        sort : {"created", "name", "size", "type", "expires"}, default "created"
+        reverse : bool, default False
+        limit : int or None, default None
+            At most so many rows.
+
+        Returns
+        -------
+        FileTable
+            One row a file; the same columns and dtypes if there is none.
+
+        Raises
+        ------
+        InputError
+            If a filter cannot be read.
+        Error
+            If the list cannot be fetched.
+        """
+        wanted = listing(filters)
+        return listed(self.session, wanted, self._one(self.session.listing(wanted.first)))
+
+    @spelled_out(LIST_DEFAULTS)
+    async def list_files_async(self, **filters: Unpack[ListOptions]) -> FileTable:
+        """Call `list_files` while the running loop goes on."""
+        wanted = listing(filters)
+        return listed(self.session, wanted, await self._one_async(self.session.listing(wanted.first)))
+
+    def iter_files(self) -> Iterator[FileMetadata]:
+        """Yield the files of the workspace, newest first, fetching a page of 1000 when it is needed.
+
+        Yields
+        ------
+        FileMetadata
+
+        Raises
+        ------
+        Error
+            If a page cannot be fetched.
+        """
+        return walk(lambda cursor: self._one(self.session.page(cursor)))
+
+    async def iter_files_async(self) -> AsyncIterator[FileMetadata]:
+        """Call `iter_files` while the running loop goes on: ``async for file in files.iter_files_async()``."""
+        pages = Pages()
+        while pages.more:
+            for file in pages.take(await self._one_async(self.session.page(pages.cursor))):
+                yield file
+
+    def get_file(self, file_id: str) -> FileMetadata:
+        """Return what the server knows of one file.
+
+        Parameters
+        ----------
+        file_id : str
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such file, or none this key may see.
+        """
+        return self._one(self.session.metadata(file_id))
+
+    async def get_file_async(self, file_id: str) -> FileMetadata:
+        """Call `get_file` while the running loop goes on."""
+        return await self._one_async(self.session.metadata(file_id))
+
+    # -- download, delete --------------------------------------------------------------------------------------------
+
+    def download_file(self, file_id: str, to: str | os.PathLike[str] | None = None, *, overwrite: bool = False) -> Path:
+        """Fetch a file that Claude made; what was uploaded cannot be fetched back.
+
+        Parameters
+        ----------
+        file_id : str
+        to : str or path-like or None, default None
+            A folder, or a file's path; None is the current folder.
+        overwrite : bool, default False
+            Whether a file that is there may be replaced.
+
+        Returns
+        -------
+        pathlib.Path
+            Where it is now: whole, or this call raised.
+
+        Raises
+        ------
+        NotDownloadableError
+            If the file was uploaded.
+        InputError
+            If a file is there already, or the folder is not.
+        """
+        return self._one(self.session.download(file_id, to, overwrite=overwrite))
+
+    async def download_file_async(
+        self, file_id: str, to: str | os.PathLike[str] | None = None, *, overwrite: bool = False
+    ) -> Path:
+        """Call `download_file` while the running loop goes on."""
+        return await self._one_async(self.session.download(file_id, to, overwrite=overwrite))
+
+    def delete_file(self, file_id: str) -> DeletedFile:
+        """Delete one file, for good: there is no undo.
+
+        Parameters
+        ----------
+        file_id : str
+
+        Raises
+        ------
+        NotFoundError
+            If it is not there (any more).
+        """
+        return self._one(self.session.deletion(file_id)) or DeletedFile(str(file_id))
+
+    async def delete_file_async(self, file_id: str) -> DeletedFile:
+        """Call `delete_file` while the running loop goes on."""
+        return await self._one_async(self.session.deletion(file_id)) or DeletedFile(str(file_id))
+
+    # -- running one task --------------------------------------------------------------------------------------------
+
+    def _one(self, task: Task[T]) -> T:
+        return _result(self.session.run([task], _nobody))
+
+    async def _one_async(self, task: Task[T]) -> T:
+        return _result(await self.session.run_async([task], _nobody))
+
+
+def _nobody(event: object) -> None:
+    """Watch nothing."""
+
+
+def _result(results: list[T | Error]) -> T:
+    """Return the one result, or raise the one error."""
+    (result,) = results
+    if isinstance(result, Error):
+        raise result
+    return result
+
+
+def _as_list(sources: Any) -> Sequence[Any]:
+    return sources if isinstance(sources, list | tuple) else [sources]
+
+
+def _single(outcomes: Sequence[Outcome]) -> FileId:
+    (outcome,) = outcomes
+    if outcome.metadata is None:
+        raise outcome.error or Error("the upload ended without a result")
+    _warn_of_changes(outcomes)
+    return FileId.of(outcome.metadata)
+
+
+def _table(session: Session, outcomes: Sequence[Outcome]) -> FileTable:
+    """Return the table of an upload; keep it as `nbfiles.last`; raise if a file failed."""
+    table = file_table([row_of(outcome) for outcome in outcomes], local=session.local)
+    remember(table)
+    _warn_of_changes(outcomes)
+    failure = failure_of(outcomes, table)
+    if failure is not None:
+        raise failure
+    return table
+
+
+def _warn_of_changes(outcomes: Sequence[Outcome]) -> None:
+    for outcome in outcomes:
+        if outcome.metadata is not None and outcome.metadata.filename != outcome.name:
+            warn(f"{visible(outcome.name)} is stored as {visible(outcome.metadata.filename)}")
+
+
+def _watched(display: Any, run: Callable[[Observer], T]) -> T:
+    """Run with a display, and take it away however it ends."""
+    try:
+        return run(display)
+    finally:
+        _clear(display)
+
+
+async def _watched_async(display: Any, run: Callable[[Observer], Awaitable[T]]) -> T:
+    """Do the same while the running loop goes on."""
+    try:
+        return await run(display)
+    finally:
+        _clear(display)
+
+
+def _clear(display: Any) -> None:
+    clear = getattr(display, "clear", None)  # an observer of the user's own has none
+    if clear is not None:
+        clear()
+
+
+async def _in_thread(make: Callable[[], Payloads]) -> Payloads:
+    """Make payloads on a thread; if the awaiting task is cancelled meanwhile, what is made is closed."""
+    made: Future[Payloads] = Future()
+
+    def work() -> None:
+        try:
+            result = make()
+        except BaseException as error:  # noqa: BLE001  # it belongs to whoever awaits
+            made.set_exception(error)
+        else:
+            made.set_result(result)
+
+    threading.Thread(target=work, name="nbfiles-encode", daemon=True).start()
+    try:
+        return await asyncio.shield(asyncio.wrap_future(made))
+    except asyncio.CancelledError:
+        made.add_done_callback(_close_made)
+        raise
+
+
+def _close_made(made: Future[Payloads]) -> None:
+    if made.exception() is None:
+        made.result().close()
+
+
+# ---- the module's own face -----------------------------------------------------------------------------------------
+
+
+class _State:
+    """What the module's functions share: the client in use."""
+
+    files: Files | None = None
+
+
+def default() -> Files:
+    """Return the `Files` that the module's functions and the magics use."""
+    if _State.files is None:
+        use(os.environ.get("NBFILES_API", "").strip() or "anthropic")
+    return cast("Files", _State.files)
+
+
+def use(place: str) -> None:
+    """Choose where files go from now on.
+
+    Parameters
+    ----------
+    place : {"anthropic", "local"}
+        ``"local"`` starts the local Files API: nothing leaves this machine, no account is needed, and the ids
+        (``file_local_...``) work only here. ``NBFILES_API`` chooses before the first call.
+
+    Raises
+    ------
+    InputError
+        If `place` is neither.
+    Error
+        If the local Files API does not start.
+    """
+    if place not in PLACES:
+        raise InputError(f"there is no place {place!r}", "There are 'anthropic' and 'local'.")
+    files = Files(local=place == "local")
+    if files.session.local:
+        files.session.find()
+    _State.files = files
+
+
+def _verb(method: Callable[Concatenate[Files, P], R]) -> Callable[P, R]:
+    """Make the module's function of a verb of `Files`."""
+
+    @functools.wraps(method)
+    def verb(*args: P.args, **kwargs: P.kwargs) -> R:
+        return method(default(), *args, **kwargs)
+
+    signature = inspect.signature(method)
+    verb.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    return verb
+
+
+upload = _verb(Files.upload)
+upload_async = _verb(Files.upload_async)
+upload_many = _verb(Files.upload_many)
+upload_many_async = _verb(Files.upload_many_async)
+list_files = _verb(Files.list_files)
+list_files_async = _verb(Files.list_files_async)
+iter_files = _verb(Files.iter_files)
+iter_files_async = _verb(Files.iter_files_async)
+get_file = _verb(Files.get_file)
+get_file_async = _verb(Files.get_file_async)
+download_file = _verb(Files.download_file)
+download_file_async = _verb(Files.download_file_async)
+delete_file = _verb(Files.delete_file)
+delete_file_async = _verb(Files.delete_file_async)

@@ -1,0 +1,319 @@
+"""``Session``: one place, one key and the engine between; what the Python face and the magics both stand on.
+
+A session makes tasks and runs them, and says what came of each file as an `Outcome`. It shows nothing and binds
+nothing: that is for the doors.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nbfiles import _credentials
+from nbfiles._arrival import Arrival
+from nbfiles._client import LARGEST_PAGE, Client
+from nbfiles._config import LARGE_FILE_SIZE, NbFiles, Place, expiry, place
+from nbfiles._errors import Error, FileTooLargeError, InputError, ResponseError
+from nbfiles._local_process import LOCAL
+from nbfiles._models import FileMetadata, Page
+from nbfiles._names import visible
+from nbfiles._tasks import Ask, Delete, Patience, Task, Upload
+from nbfiles._transfer import TransferManager
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from nbfiles._credentials import Credential, Secret
+    from nbfiles._events import Observer
+    from nbfiles._payload import Payload
+
+T = TypeVar("T")
+
+DEFAULT_JOBS = 8
+MOST_JOBS = 64
+MOST_PAGES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How payloads are to be sent.
+
+    Parameters
+    ----------
+    expires : int or None, default None
+        Seconds.
+    jobs : int or None, default None
+        Files at the same time; None leaves it to the session.
+    timeout : float or None, default None
+        Seconds a file may take in all.
+    retry : bool, default True
+        False: at most one attempt each.
+    betas : tuple of str, default ()
+        Beside the session's own.
+    """
+
+    expires: int | None = None
+    jobs: int | None = None
+    timeout: float | None = None
+    retry: bool = True
+    betas: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one payload.
+
+    Parameters
+    ----------
+    name, mime_type, size, source
+        As in `Payload`.
+    notes : tuple of str
+        What the receipt should say.
+    digest : str
+        Of what was sent; empty if nothing was.
+    result : FileMetadata or Error
+    """
+
+    name: str
+    mime_type: str
+    size: int
+    source: str
+    notes: tuple[str, ...]
+    digest: str
+    result: FileMetadata | Error
+
+    @property
+    def metadata(self) -> FileMetadata | None:
+        """What the server made of it, or None."""
+        return self.result if isinstance(self.result, FileMetadata) else None
+
+    @property
+    def error(self) -> Error | None:
+        """Why it failed, or None."""
+        return self.result if isinstance(self.result, Error) else None
+
+
+class Session:
+    """One place and one key. Both are looked up at every call, so a key that is set later is found.
+
+    Parameters
+    ----------
+    config : NbFiles
+        The settings beneath the arguments.
+    api_key, auth_token : Secret or None
+    local : bool
+        Whether the local Files API is meant; it is started when it is first needed.
+    patience : Patience or None
+        Time limits.
+    arguments : Mapping
+        ``base_url, surface, betas, workspace_id, ca_bundle`` as far as they were given.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be right.
+    """
+
+    def __init__(
+        self,
+        config: NbFiles,
+        *,
+        api_key: Secret | None = None,
+        auth_token: Secret | None = None,
+        local: bool = False,
+        patience: Patience | None = None,
+        **arguments: Any,
+    ) -> None:
+        if local and (arguments.get("base_url") or api_key or auth_token):
+            raise InputError("local=True has an address and a key of its own", "Leave out base_url and the key.")
+        self.config = config
+        self.local = local
+        self.patience = patience or Patience()
+        self._key, self._token = api_key, auth_token
+        self._arguments = arguments
+        if not local:
+            place(config, **arguments)  # a wrong address is found now, not at the first file
+
+    def find(self) -> tuple[Place, Credential]:
+        """Return where to send and with which key.
+
+        Raises
+        ------
+        CredentialError
+            If there is no key.
+        InputError
+            If a setting cannot be right.
+        """
+        if self.local:
+            base_url, credential = LOCAL.address()
+            return place(self.config, local=True, **self._arguments | {"base_url": base_url}), credential
+        where = place(self.config, **self._arguments)
+        return where, _credentials.find(self._key, self._token)
+
+    def check(self, payloads: Iterable[Payload]) -> tuple[str, ...]:
+        """See that every payload may be sent, before the first byte of any is; return what to warn of.
+
+        Raises
+        ------
+        FileTooLargeError
+            If one is over the limit.
+        """
+        notes = []
+        limit = self.config.max_file_size
+        for payload in payloads:
+            if payload.size > limit:
+                raise FileTooLargeError(
+                    f"{visible(payload.name)} has {payload.size:,} bytes; one file may have {limit:,} at most",
+                    "Nothing was sent.",
+                )
+            if payload.size > LARGE_FILE_SIZE:
+                notes.append(f"{payload.name} is over 500 MB, and the server may refuse it")
+        return tuple(notes)
+
+    # -- tasks -------------------------------------------------------------------------------------------------------
+
+    def uploads(self, payloads: Sequence[Payload], how: How) -> list[Upload]:
+        """Return the tasks that send `payloads`."""
+        expires = expiry(how.expires if how.expires is not None else self.config.expires)
+        timeout = how.timeout if how.timeout is not None else self.config.timeout
+        return [Upload(payload, expires=expires, timeout=timeout, retry=how.retry) for payload in payloads]
+
+    def outcomes(self, uploads: Sequence[Upload], results: Sequence[FileMetadata | Error]) -> list[Outcome]:
+        """Say what came of `uploads`."""
+        return [
+            Outcome(
+                task.payload.name,
+                task.payload.mime_type,
+                task.payload.size,
+                task.payload.source,
+                task.payload.notes,
+                (task.digest or "") if isinstance(result, FileMetadata) else "",
+                result,
+            )
+            for task, result in zip(uploads, results, strict=True)
+        ]
+
+    def listing(self, first: int | None = None) -> Ask[list[FileMetadata]]:
+        """Return the task that lists the newest `first` files, or all."""
+        return Ask(partial(_newest, first=first))
+
+    def page(self, cursor: Mapping[str, str]) -> Ask[Page]:
+        """Return the task that fetches one page."""
+        return Ask(lambda client: client.page(cursor))
+
+    def metadata(self, file_id: str) -> Ask[FileMetadata]:
+        """Return the task that asks for one file."""
+        return Ask(lambda client: client.metadata(file_id), name=file_id)
+
+    def deletion(self, file_id: str) -> Delete:
+        """Return the task that deletes one file."""
+        return Delete(file_id)
+
+    def download(self, file_id: str, to: str | os.PathLike[str] | None, *, overwrite: bool) -> Ask[Path]:
+        """Return the task that fetches one file into a folder."""
+        return Ask(partial(_fetch, file_id=file_id, to=to, overwrite=overwrite), name=file_id)
+
+    # -- running -----------------------------------------------------------------------------------------------------
+
+    def run(self, tasks: Sequence[Task[T]], observer: Observer, how: How | None = None) -> list[T | Error]:
+        """Do `tasks`, and return their results or errors in their order."""
+        with _closing(tasks) as ready:
+            manager = self._manager(how, len(tasks))
+            ready.pop_all()
+        return manager.run(tasks, observer)
+
+    async def run_async(self, tasks: Sequence[Task[T]], observer: Observer, how: How | None = None) -> list[T | Error]:
+        """Do `tasks` while the running loop goes on."""
+        with _closing(tasks) as ready:
+            manager = self._manager(how, len(tasks))
+            ready.pop_all()
+        return await manager.run_async(tasks, observer)
+
+    def _manager(self, how: How | None, count: int) -> TransferManager:
+        how = how or How()
+        jobs = how.jobs if how.jobs is not None else self.config.jobs
+        if jobs is not None and not 1 <= jobs <= MOST_JOBS:
+            raise InputError(f"jobs must be from 1 to {MOST_JOBS}, not {jobs}", "Leave it out to let nbfiles choose.")
+        where, credential = self.find()
+        where = replace(where, betas=tuple(dict.fromkeys((*where.betas, *how.betas))))
+        connect = partial(_connect, where, credential)
+        return TransferManager(connect, jobs=min(jobs or DEFAULT_JOBS, max(1, count)), patience=self.patience)
+
+
+def _connect(where: Place, credential: Credential, trace: Callable[[str, Mapping[str, Any]], None]) -> Client:
+    return Client(where, credential, trace=trace)
+
+
+def _closing(tasks: Sequence[Task[Any]]) -> ExitStack:
+    """Close `tasks` if the engine cannot even be made; once it runs, closing them is its own business."""
+    stack = ExitStack()
+    for task in tasks:
+        stack.callback(task.close)
+    return stack
+
+
+class Pages:
+    """Where one is in a listing of many pages; whoever walks it fetches the pages, waiting or awaiting as it must.
+
+    Attributes
+    ----------
+    cursor : Mapping
+        What to ask for next.
+    more : bool
+        Whether there is anything to ask for.
+    """
+
+    def __init__(self) -> None:
+        self.cursor: Mapping[str, str] = {}
+        self.more = True
+        self._seen: set[tuple[tuple[str, str], ...]] = set()
+
+    def take(self, page: Page) -> tuple[FileMetadata, ...]:
+        """Return the files of `page`, and step to the next.
+
+        Raises
+        ------
+        ResponseError
+            If a cursor comes again, or the pages do not end: a server that repeats itself would keep us for ever.
+        """
+        self.cursor = page.next
+        self.more = bool(page.next)
+        key = tuple(sorted(page.next.items()))
+        if self.more and (key in self._seen or len(self._seen) >= MOST_PAGES):
+            raise ResponseError("the server's list of files does not end", "Ask for the newest only: --limit 100.")
+        self._seen.add(key)
+        return page.files
+
+
+def walk(fetch: Callable[[Mapping[str, str]], Page]) -> Iterator[FileMetadata]:
+    """Yield the files of all pages that `fetch` gets by the cursors it is given."""
+    pages = Pages()
+    while pages.more:
+        yield from pages.take(fetch(pages.cursor))
+
+
+def _newest(client: Client, first: int | None) -> list[FileMetadata]:
+    """List the newest `first` files, or all, on one connection."""
+    limit = LARGEST_PAGE if first is None else max(1, min(first, LARGEST_PAGE))
+    files: list[FileMetadata] = []
+    for file in walk(lambda cursor: client.page(cursor, limit=limit)):
+        files.append(file)
+        if first is not None and len(files) >= first:
+            break
+    return files
+
+
+def _fetch(client: Client, file_id: str, to: str | os.PathLike[str] | None, *, overwrite: bool) -> Path:
+    """Fetch one file into its folder, whole or not at all."""
+    metadata = client.metadata(file_id)
+    with (
+        client.download(file_id) as pieces,
+        Arrival(to, metadata.filename, metadata.size_bytes, overwrite=overwrite) as arrival,
+    ):
+        for piece in pieces:
+            arrival.write(piece)
+        return arrival.publish()
