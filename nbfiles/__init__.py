@@ -1,1 +1,133 @@
-"""Send notebook files and DataFrames to the Anthropic Files API, and keep their ids in variables."""
+"""Send notebook files and DataFrames to the Anthropic Files API, and keep their ids in variables.
+
+In a notebook: ``%load_ext nbfiles``, then ``%upload report.pdf as report_id``; ``%upload?`` tells the rest. In Python:
+``nbfiles.upload("report.pdf")``. Importing this module imports nothing heavy: each name is fetched when it is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nbfiles._config import NbFiles
+    from nbfiles._credentials import login
+    from nbfiles._errors import (
+        APIError,
+        AuthenticationError,
+        BadRequestError,
+        BillingError,
+        CertificateError,
+        ConflictError,
+        ConnectionFailedError,
+        CredentialError,
+        DeadlineError,
+        Error,
+        FileExpiredError,
+        FileNameError,
+        FileTooLargeError,
+        GrammarError,
+        InputError,
+        LossError,
+        NotDownloadableError,
+        NotFoundError,
+        PermissionDeniedError,
+        RateLimitError,
+        RequestTooLargeError,
+        ResponseError,
+        ServerError,
+        SourceChangedError,
+        SourceError,
+        StorageFullError,
+        UnknownOutcomeError,
+        UploadError,
+    )
+    from nbfiles._files import (
+        Files,
+        delete_file,
+        delete_file_async,
+        download_file,
+        download_file_async,
+        get_file,
+        get_file_async,
+        iter_files,
+        iter_files_async,
+        list_files,
+        list_files_async,
+        upload,
+        upload_async,
+        upload_many,
+        upload_many_async,
+        use,
+    )
+    from nbfiles._models import DeletedFile, FileId, FileMetadata
+    from nbfiles._table import FileTable
+    from nbfiles.sources import text
+
+    last: FileTable | None
+
+_HOMES = {
+    "_config": ("NbFiles",),
+    "_credentials": ("login",),
+    "_errors": (
+        "APIError", "AuthenticationError", "BadRequestError", "BillingError", "CertificateError", "ConflictError",
+        "ConnectionFailedError", "CredentialError", "DeadlineError", "Error", "FileExpiredError", "FileNameError",
+        "FileTooLargeError", "GrammarError", "InputError", "LossError", "NotDownloadableError", "NotFoundError",
+        "PermissionDeniedError", "RateLimitError", "RequestTooLargeError", "ResponseError", "ServerError",
+        "SourceChangedError", "SourceError", "StorageFullError", "UnknownOutcomeError", "UploadError",
+    ),
+    "_files": (
+        "Files", "delete_file", "delete_file_async", "download_file", "download_file_async", "get_file",
+        "get_file_async", "iter_files", "iter_files_async", "list_files", "list_files_async", "upload", "upload_async",
+        "upload_many", "upload_many_async", "use",
+    ),
+    "_models": ("DeletedFile", "FileId", "FileMetadata"),
+    "_table": ("FileTable",),
+    "sources": ("text",),
+}  # fmt: skip
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted([*_HOME, "last"])  # noqa: PLE0605  # one list, kept in _HOMES; a test compares it with the imports above
+__version__: str
+
+
+def __getattr__(name: str) -> Any:
+    """Fetch a public name when it is first used (PEP 562)."""
+    if name in _HOME:
+        value = getattr(import_module(f"nbfiles.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    if name == "last":  # not kept: it changes with every call
+        from nbfiles._results import latest
+
+        return latest()
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nbfiles")
+    raise AttributeError(f"module 'nbfiles' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__", "load_ipython_extension", "unload_ipython_extension"]
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Add ``%upload``, ``%%upload`` and ``%files`` to `shell` (``%load_ext nbfiles``). Loading again changes nothing."""
+    from nbfiles import _magics
+
+    _magics.load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Take out of `shell` what loading put there (``%unload_ext nbfiles``)."""
+    from nbfiles import _magics
+
+    _magics.unload(shell)
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    """Name the server extension, which ``pip install`` switches on (see ``jupyter-config``)."""
+    return [{"module": "nbfiles.server"}]

@@ -26,7 +26,7 @@ def remember(table: FileTable) -> FileTable:
     return table
 
 
-def last() -> FileTable | None:
+def latest() -> FileTable | None:
     """Return the table of the latest call, or None if there was none."""
     return _latest
 

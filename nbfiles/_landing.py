@@ -1,0 +1,526 @@
+"""The landing strip: bytes that arrive in pieces become a spool file that may be read while it grows.
+
+Two processes share one folder and never talk. The kernel makes a ticket and reads; whoever receives the browser's
+bytes (the Jupyter server, or the kernel itself where they come over the comm) claims the ticket and appends::
+
+    {token}.ticket   kernel     a landing is expected: JSON with its size and when it expires
+       │ rename                 only one can succeed: single use, size cap and the proof of a shared disk in one step
+    {token}.claim    receiver   gone again as soon as the next file is there
+       │ O_EXCL
+    {token}.part     receiver   the bytes so far, and nothing but them
+       ├─▶ {token}.done         beside .part: every byte is there
+       └─▶ {token}.failed       beside .part: no more will come; holds the reason
+
+The marks lie beside ``.part`` and do not replace it, because Windows renames no file that somebody reads. A claim is
+not renamed to ``.part`` either: the reader could take the ticket's JSON for data (seen once).
+
+The token is 256 random bits, so it cannot be guessed, and it is matched before any path is made of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import threading
+import time
+import weakref
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from nbfiles._errors import SourceError
+from nbfiles._names import visible
+from nbfiles._payload import CHUNK
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as urlsafe base64 without padding
+LIFETIME = 300.0  # seconds a ticket may wait for its first byte
+IDLE = 60.0  # seconds without a byte after which the receiver counts as gone; the engine's own limit for a stall
+STALE = 86_400.0  # seconds since its last change after which a spool file belongs to a kernel that died
+SPARE = 64 << 20  # bytes of the disk that are left free for everybody else
+POLL = 0.005  # seconds between two looks at a file that does not grow; 1 to 50 ms made no difference (measured)
+
+_SUFFIXES = (".ticket", ".claim", ".part", ".done", ".failed")
+_MAX_TICKET = 4096  # bytes that are read of a ticket, which has about 50
+_MAX_REASON = 200  # bytes of a reason that are written and shown
+# O_BINARY and O_NOFOLLOW each exist on one side only; O_EXCL already refuses a link on the other.
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+def spool_folder() -> Path:
+    """Return the folder that kernel and server share, which need not exist yet.
+
+    ``NBFILES_SPOOL``, else ``nbfiles`` in Jupyter's runtime folder, which a kernel inherits from its server. Where
+    there is no Jupyter (marimo), a folder in the user's cache, for the kernel alone.
+    """
+    chosen = os.environ.get("NBFILES_SPOOL")
+    if chosen:
+        return Path(chosen).expanduser()
+    try:
+        from jupyter_core.paths import jupyter_runtime_dir
+    except ImportError:
+        from platformdirs import user_cache_path
+
+        return user_cache_path("nbfiles", appauthor=False) / "spool"
+    return Path(jupyter_runtime_dir()) / "nbfiles"
+
+
+# The kernel's side ------------------------------------------------------------------------------------------------
+
+
+class Landing:
+    """The kernel's end of the strip: makes tickets in the spool folder, and takes them back when closed.
+
+    Parameters
+    ----------
+    folder : Path or None, default None
+        Where; None takes `spool_folder`. It is made with mode 0700.
+
+    Raises
+    ------
+    SourceError
+        If the folder cannot be made, or others than its owner may enter it.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = _private(spool_folder() if folder is None else folder)
+        self._tickets: weakref.WeakSet[Ticket] = weakref.WeakSet()
+        self._lock = threading.Lock()  # handlers of a widget run on any thread, two at once
+        sweep(self.folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def ticket(self, size: int, *, name: str = "the file", lifetime: float = LIFETIME) -> Ticket:
+        """Make a ticket for one landing of exactly `size` bytes.
+
+        Parameters
+        ----------
+        size : int
+            Bytes, as the browser states them.
+        name : str, default "the file"
+            What it is, for messages only; no path is made of it.
+        lifetime : float, default 300
+            Seconds until the first byte must have come.
+
+        Raises
+        ------
+        SourceError
+            If the disk has no room for it beside the landings that are still expected, or cannot be written.
+        """
+        with self._lock:
+            self._check_space(size, name)
+            ticket = Ticket(self.folder, secrets.token_urlsafe(32), size, name, time.time() + lifetime)
+            note = json.dumps({"size": size, "expires": ticket.expires}).encode()
+            try:
+                _write_new(_path(self.folder, ticket.token, ".ticket"), note)
+            except OSError as error:
+                ticket.discard()
+                raise _unwritable(self.folder, error) from None
+            self._tickets.add(ticket)
+        return ticket
+
+    def close(self) -> None:
+        """Discard every ticket that is left. May be called twice."""
+        with self._lock:
+            tickets = list(self._tickets)
+        for ticket in tickets:
+            ticket.discard()
+
+    def _check_space(self, size: int, name: str) -> None:
+        expected = sum(ticket.size - ticket.landed for ticket in self._tickets if not ticket.discarded)
+        free = shutil.disk_usage(self.folder).free
+        if size + expected + SPARE > free:
+            raise SourceError(
+                f"{visible(name)} needs {size:,} bytes in {visible(str(self.folder))}, where {free:,} are free"
+                + (f" and {expected:,} are expected" if expected else ""),
+                "Free some, or set NBFILES_SPOOL to a folder on another disk and restart Jupyter.",
+            )
+
+
+class Ticket:
+    """One expected landing. Its files go when it is discarded, forgotten, or the kernel ends.
+
+    It serves as the source of a payload: ``Payload(..., size=ticket.size, open=ticket.open,
+    discard=ticket.discard)``.
+
+    Attributes
+    ----------
+    token : str
+        What the browser must name: 256 random bits, safe in a URL.
+    size : int
+        Bytes that are expected.
+    name : str
+        What it is, for messages.
+    expires : float
+        When a landing may no longer begin, as ``time.time()``.
+    """
+
+    def __init__(self, folder: Path, token: str, size: int, name: str, expires: float) -> None:
+        self.token = token
+        self.size = size
+        self.name = name
+        self.expires = expires
+        self._folder = folder
+        self._part, self._done, self._failed = (_path(folder, token, end) for end in (".part", ".done", ".failed"))
+        self._given_up = threading.Event()
+        self._remove = weakref.finalize(self, _remove, folder, token)
+
+    @property
+    def landed(self) -> int:
+        """Bytes that have arrived so far."""
+        try:
+            return self._part.stat().st_size
+        except OSError:
+            return 0
+
+    @property
+    def done(self) -> bool:
+        """Whether every byte has arrived."""
+        return self._done.exists()
+
+    @property
+    def discarded(self) -> bool:
+        """Whether the ticket was given up on this side."""
+        return self._given_up.is_set()
+
+    def open(self, *, idle: float = IDLE) -> LandingReader:
+        """Return a new reader from byte 0, as soon as the first byte may be read.
+
+        Parameters
+        ----------
+        idle : float, default 60
+            Seconds without a byte after which the reader gives up.
+
+        Raises
+        ------
+        SourceError
+            If the landing does not begin in time, has failed, or was discarded.
+        """
+        while True:
+            self.check()
+            try:
+                return LandingReader(self._part, self, idle)
+            except FileNotFoundError:
+                if time.time() > self.expires:
+                    self._expire()
+            except OSError as error:
+                raise _unwritable(self._folder, error) from None
+            self.pause()
+
+    def check(self) -> None:
+        """Raise what ended the landing early, if something did.
+
+        Raises
+        ------
+        SourceError
+            If the receiver marked it as failed, or it was discarded.
+        """
+        if self.discarded:
+            raise SourceError(f"{visible(self.name)} was cancelled before all of it had arrived")
+        if self._failed.exists():
+            reason = self._failed.read_bytes()[:_MAX_REASON].decode(errors="replace")
+            raise self._lost(visible(reason) or "it broke off")
+
+    def pause(self) -> None:
+        """Wait a moment for more bytes; `discard` on another thread ends the wait."""
+        self._given_up.wait(POLL)
+
+    def stalled(self, idle: float) -> SourceError:
+        """Return the error for a landing that has not grown for `idle` seconds."""
+        return self._lost(f"nothing came for {idle:g} s")
+
+    def discard(self) -> None:
+        """Give the landing up: readers stop within milliseconds and the files go. May be called twice."""
+        self._given_up.set()
+        self._remove()
+
+    def _expire(self) -> None:
+        """End the wait for a first byte, unless the ticket is being claimed at this very moment."""
+        try:
+            _path(self._folder, self.token, ".ticket").unlink()
+        except OSError:  # in this order: .claim goes only when .part is there
+            if _path(self._folder, self.token, ".claim").exists() or self._part.exists():
+                return
+        self.discard()
+        raise SourceError(f"{visible(self.name)} never arrived from the browser", "Choose the file again.")
+
+    def _lost(self, cause: str) -> SourceError:
+        return SourceError(
+            f"{visible(self.name)} did not arrive whole from the browser ({self.landed:,} of {self.size:,} bytes): "
+            f"{cause}",
+            "Nothing was bound. Choose the file again.",
+        )
+
+
+class LandingReader(io.FileIO):
+    """The bytes of a landing in their order, as they arrive; the end is reached only when all have arrived.
+
+    It opens ``.part`` once and has a descriptor, and so an offset, of its own: no positioned read is needed, which
+    Windows has not. Not for use by two threads at once.
+    """
+
+    def __init__(self, part: Path, ticket: Ticket, idle: float) -> None:
+        super().__init__(part, "rb")
+        self._ticket = ticket
+        self._idle = idle
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes, at most `size` and at most 1 MiB, or ``b""`` at the end; -1 returns the whole rest.
+
+        Raises
+        ------
+        SourceError
+            If the landing failed, was discarded, or has not grown for the idle limit.
+        """
+        if size is None or size < 0:
+            return self.readall()
+        if size == 0:
+            return b""
+        started = time.monotonic()
+        while True:
+            piece = super().read(min(size, CHUNK))
+            self._ticket.check()
+            if piece:
+                return piece
+            if self.tell() >= self._ticket.size and self._ticket.done:
+                return b""
+            if time.monotonic() - started > self._idle:
+                raise self._ticket.stalled(self._idle)
+            self._ticket.pause()
+
+    def readall(self) -> bytes:
+        """Return everything up to the end, waiting for it."""
+        return b"".join(iter(lambda: self.read(CHUNK), b""))
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill `buffer` with what `read` returns, and return how much that is."""
+        view = memoryview(buffer).cast("B")
+        piece = self.read(len(view))
+        view[: len(piece)] = piece
+        return len(piece)
+
+
+def sweep(folder: Path, *, older: float = STALE) -> int:
+    """Remove what kernels left in `folder` that ended without a chance to do so; return how many files went.
+
+    Parameters
+    ----------
+    folder : Path
+        The spool folder. Only files that are named as ours are looked at.
+    older : float, default 86400
+        Seconds since the last change.
+    """
+    limit = time.time() - older
+    removed = 0
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122  # a scan's names are plain strings
+            if suffix not in _SUFFIXES or not TOKEN.fullmatch(stem):
+                continue
+            with contextlib.suppress(OSError):  # another kernel sweeps too, or Windows has it open
+                if entry.stat(follow_symlinks=False).st_mtime < limit:
+                    Path(entry.path).unlink()
+                    removed += 1
+    return removed
+
+
+# The receiver's side ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A claimed landing, as the receiver holds it: append, then `finish` or `fail`.
+
+    Parameters
+    ----------
+    folder : Path
+        The spool folder.
+    token : str
+        The token, which was found valid.
+    size : int
+        Bytes that the ticket allows and demands.
+    handle : int
+        The open descriptor of ``.part``.
+    received : int, default 0
+        Bytes appended so far.
+    """
+
+    folder: Path
+    token: str = field(repr=False)
+    size: int
+    handle: int = field(repr=False)
+    received: int = 0
+
+    def append(self, data: bytes | bytearray | memoryview) -> None:
+        """Write the next bytes at the end.
+
+        Raises
+        ------
+        ValueError
+            If they are more than the ticket allows, or the landing has ended.
+        OSError
+            If the disk is full or broken.
+        """
+        if self.handle < 0:
+            raise ValueError("the landing has ended")
+        if self.received + len(data) > self.size:
+            raise ValueError("more bytes than the ticket allows")
+        view = memoryview(data)
+        while view:  # a full disk takes a part first and refuses the next
+            written = os.write(self.handle, view)
+            self.received += written
+            view = view[written:]
+
+    def finish(self) -> bool:
+        """Mark the landing as done; return False, and mark it as failed, unless exactly `size` bytes came.
+
+        False too if the kernel has given the landing up and removed its file. After the end nothing happens.
+
+        Raises
+        ------
+        OSError
+            If the mark cannot be written.
+        """
+        if self.received != self.size:
+            self.fail("its size is not what was announced")
+            return False
+        return self._close(".done", b"")
+
+    def fail(self, reason: str) -> None:
+        """Mark the landing as failed for `reason`, unless it has ended.
+
+        Never raises: where even the mark cannot be written, the reader's idle limit tells.
+        """
+        with contextlib.suppress(OSError):
+            self._close(".failed", reason.encode()[:_MAX_REASON])
+
+    def _close(self, suffix: str, note: bytes) -> bool:
+        if self.handle < 0:
+            return False
+        handle, self.handle = self.handle, -1
+        os.close(handle)
+        if not _path(self.folder, self.token, ".part").exists():  # given up: leave nothing behind
+            return False
+        _write_new(_path(self.folder, self.token, suffix), note)
+        return True
+
+
+def claim(token: str, folder: Path | None = None) -> Arrival | None:
+    """Claim the landing that `token` names, once and for all.
+
+    Parameters
+    ----------
+    token : str
+        As the browser sent it; nothing about it is trusted.
+    folder : Path or None, default None
+        The spool folder; None takes `spool_folder`.
+
+    Returns
+    -------
+    Arrival or None
+        None if there is no such ticket here, it was claimed before, or it has expired.
+
+    Raises
+    ------
+    OSError
+        If the disk is full, or ``.part`` cannot be made.
+    """
+    if not TOKEN.fullmatch(token):
+        return None
+    folder = spool_folder() if folder is None else folder
+    claimed = _path(folder, token, ".claim")
+    try:
+        os.rename(_path(folder, token, ".ticket"), claimed)  # noqa: PTH104  # must fail on Windows too if .claim is there
+    except OSError:  # not here, claimed before, or a folder that is not ours
+        return None
+    try:
+        size = _size_of(claimed)
+        if size is None:
+            return None
+        handle = os.open(_path(folder, token, ".part"), _NEW | os.O_APPEND, 0o600)
+    finally:
+        claimed.unlink(missing_ok=True)
+    arrival = Arrival(folder, token, size, handle)
+    if shutil.disk_usage(folder).free < size:
+        arrival.fail("the disk is full")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return arrival
+
+
+# Both sides -------------------------------------------------------------------------------------------------------
+
+
+def _path(folder: Path, token: str, suffix: str) -> Path:
+    """Return the path of one file of a landing. `token` is ours, or was matched."""
+    return folder / f"{token}{suffix}"
+
+
+def _size_of(claimed: Path) -> int | None:
+    """Return the size that a claimed ticket allows; None if it has expired or is no ticket."""
+    try:
+        note = json.loads(claimed.read_bytes()[:_MAX_TICKET])
+        size, expires = note["size"], note["expires"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    if type(size) is not int or size < 0 or type(expires) not in {int, float}:
+        return None
+    return size if time.time() <= expires else None
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """Write a file that must not exist yet and that only its owner may read."""
+    handle = os.open(path, _NEW, 0o600)
+    try:
+        os.write(handle, data)
+    finally:
+        os.close(handle)
+
+
+def _remove(folder: Path, token: str) -> None:
+    """Remove all files of one landing; one that Windows has open is left to `sweep`."""
+    for suffix in _SUFFIXES:
+        with contextlib.suppress(OSError):
+            _path(folder, token, suffix).unlink(missing_ok=True)
+
+
+def _private(folder: Path) -> Path:
+    """Make `folder` and return it, absolute, if nobody but its owner may enter it.
+
+    A folder that exists is never changed: NBFILES_SPOOL may name ``/tmp`` by mistake.
+    """
+    folder = folder.absolute()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        info = folder.stat()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    # Windows has no such modes: there the user's own profile keeps others out.
+    if hasattr(os, "geteuid") and (info.st_uid != os.geteuid() or info.st_mode & 0o077):
+        raise SourceError(
+            f"{visible(str(folder))} is open to other users of this machine",
+            "Close it with chmod 700, or set NBFILES_SPOOL to a folder of your own and restart Jupyter.",
+        )
+    return folder
+
+
+def _unwritable(folder: Path, error: OSError) -> SourceError:
+    return SourceError(
+        f"{visible(str(folder))} cannot be used for files from the browser: "
+        f"{visible(error.strerror or 'input/output error')}",
+        "Set NBFILES_SPOOL to a folder of your own and restart Jupyter.",
+    )
