@@ -68,41 +68,82 @@ if TYPE_CHECKING:
 
     last: FileTable | None
 
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BadRequestError",
+    "BillingError",
+    "CertificateError",
+    "ConflictError",
+    "ConnectionFailedError",
+    "CredentialError",
+    "DeadlineError",
+    "DeletedFile",
+    "Error",
+    "FileExpiredError",
+    "FileId",
+    "FileMetadata",
+    "FileNameError",
+    "FileTable",
+    "FileTooLargeError",
+    "Files",
+    "GrammarError",
+    "InputError",
+    "LossError",
+    "NbFiles",
+    "NotDownloadableError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "RequestTooLargeError",
+    "ResponseError",
+    "ServerError",
+    "SourceChangedError",
+    "SourceError",
+    "StorageFullError",
+    "UnknownOutcomeError",
+    "UploadError",
+    "delete_file",
+    "delete_file_async",
+    "download_file",
+    "download_file_async",
+    "get_file",
+    "get_file_async",
+    "iter_files",
+    "iter_files_async",
+    "last",
+    "list_files",
+    "list_files_async",
+    "login",
+    "text",
+    "upload",
+    "upload_async",
+    "upload_many",
+    "upload_many_async",
+    "use",
+]
+# Errors live in `_errors`, verbs in `_files`; the rest here.
 _HOMES = {
-    "_config": ("NbFiles",),
-    "_credentials": ("login",),
-    "_errors": (
-        "APIError", "AuthenticationError", "BadRequestError", "BillingError", "CertificateError", "ConflictError",
-        "ConnectionFailedError", "CredentialError", "DeadlineError", "Error", "FileExpiredError", "FileNameError",
-        "FileTooLargeError", "GrammarError", "InputError", "LossError", "NotDownloadableError", "NotFoundError",
-        "PermissionDeniedError", "RateLimitError", "RequestTooLargeError", "ResponseError", "ServerError",
-        "SourceChangedError", "SourceError", "StorageFullError", "UnknownOutcomeError", "UploadError",
-    ),
-    "_files": (
-        "Files", "delete_file", "delete_file_async", "download_file", "download_file_async", "get_file",
-        "get_file_async", "iter_files", "iter_files_async", "list_files", "list_files_async", "upload", "upload_async",
-        "upload_many", "upload_many_async", "use",
-    ),
-    "_models": ("DeletedFile", "FileId", "FileMetadata"),
-    "_table": ("FileTable",),
-    "sources": ("text",),
-}  # fmt: skip
-_HOME = {name: home for home, names in _HOMES.items() for name in names}
-
-__all__ = sorted([*_HOME, "last"])  # noqa: PLE0605  # one list, kept in _HOMES; a test compares it with the imports above
+    "DeletedFile": "_models",
+    "FileId": "_models",
+    "FileMetadata": "_models",
+    "FileTable": "_table",
+    "NbFiles": "_config",
+    "login": "_credentials",
+    "text": "sources",
+}
 __version__: str
 
 
 def __getattr__(name: str) -> Any:
     """Fetch a public name when it is first used (PEP 562)."""
-    if name in _HOME:
-        value = getattr(import_module(f"nbfiles.{_HOME[name]}"), name)
+    if name == "last":  # not kept: it changes with every call
+        return import_module("nbfiles._results").latest()
+    if name in __all__:
+        home = _HOMES.get(name, "_errors" if name.endswith("Error") else "_files")
+        value = getattr(import_module(f"nbfiles.{home}"), name)
         globals()[name] = value
         return value
-    if name == "last":  # not kept: it changes with every call
-        from nbfiles._results import latest
-
-        return latest()
     if name == "__version__":
         from importlib.metadata import version
 
@@ -115,7 +156,7 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Add ``%upload``, ``%%upload`` and ``%files`` to `shell` (``%load_ext nbfiles``). Loading again changes nothing."""
+    """Add ``%upload``, ``%%upload`` and ``%files`` to `shell` (``%load_ext nbfiles``); again changes nothing."""
     from nbfiles import _magics
 
     _magics.load(shell)
