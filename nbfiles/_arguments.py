@@ -134,13 +134,20 @@ class Chosen:
             lossy=given["lossy"],
         )
         self.how = How(
-            expires=_seconds("expires", given["expires"]),
+            expires=self._expires(given["expires"]),
             jobs=given["jobs"],
             timeout=given["timeout"],
             retry=given["retry"],
         )
         progress = given["progress"]
         self.display: Any = progress if callable(progress) else observer(quiet=not progress)
+
+    def _expires(self, given: Any) -> int | None:
+        """Return seconds: None takes the setting, ``"never"`` undoes it."""
+        if given is None:
+            return self._session.config.expires
+        seconds: int | None = _seconds("expires", given)
+        return seconds
 
     def payloads(self, sources: Sequence[Any], *, many: bool) -> Payloads:
         """Turn `sources` into payloads that may all be sent; on an error nothing is left behind.

@@ -240,6 +240,11 @@ def mime_type_for(name: str, *, head: bytes = b"", asked: str | None = None, pur
     return chosen
 
 
+def became_text(name: str, mime_type: str) -> bool:
+    """Whether a file whose ending means another type is stored as plain text, which a person may not expect."""
+    return _bare(mime_type) == "text/plain" and TYPES.get(ending_of(name), "text/plain") != "text/plain"
+
+
 def blocks_for(name: str, mime_type: str, size: int) -> tuple[Block, ...]:
     """Return the content blocks a file can stand in, the best first.
 

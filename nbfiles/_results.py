@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from nbfiles import _render
 from nbfiles._errors import Error, UploadError
 from nbfiles._table import LISTED, Row, file_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nbfiles._listing import Listing
     from nbfiles._models import FileMetadata
@@ -62,8 +63,24 @@ def failure_of(outcomes: Sequence[Outcome], table: FileTable) -> Error | None:
     )
 
 
-def listed(session: Session, listing: Listing, files: Sequence[FileMetadata]) -> FileTable:
-    """Return the table of those of `files` that are asked for."""
+def listed(
+    session: Session, listing: Listing, files: Sequence[FileMetadata], variables: Mapping[str, str] | None = None
+) -> FileTable:
+    """Return the table of those of `files` that are asked for; `variables` says what holds which id."""
+    holders = {} if variables is None else variables
     now = datetime.now(UTC)
-    rows = [Row.of(file, origin="code execution" if file.downloadable else "") for file in listing.apply(files, now)]
-    return remember(file_table(rows, shown=LISTED, local=session.local))
+    found = listing.apply(files, now)
+    rows = [
+        Row.of(file, variable=holders.get(file.id, ""), origin="code execution" if file.downloadable else "")
+        for file in found
+    ]
+    return remember(file_table(rows, headline=_headline(found, now), shown=LISTED, local=session.local))
+
+
+def _headline(found: Sequence[FileMetadata], now: datetime) -> str:
+    """Say how many, how much, and what ends within a day: ``1,902 files · 412 GB · 1 expires today``."""
+    soon = sum(file.expires_at is not None and now < file.expires_at < now + timedelta(days=1) for file in found)
+    parts = [_render.counted(len(found), "file"), _render.size(sum(file.size_bytes for file in found))]
+    if soon:
+        parts.append(f"{soon:,} expire{'s' if soon == 1 else ''} within a day")
+    return " · ".join(parts)

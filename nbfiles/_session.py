@@ -45,7 +45,7 @@ class How:
     Parameters
     ----------
     expires : int or None, default None
-        Seconds.
+        Seconds; None for never, whatever the settings say.
     jobs : int or None, default None
         Files at the same time; None leaves it to the session.
     timeout : float or None, default None
@@ -178,7 +178,7 @@ class Session:
 
     def uploads(self, payloads: Sequence[Payload], how: How) -> list[Upload]:
         """Return the tasks that send `payloads`."""
-        expires = expiry(how.expires if how.expires is not None else self.config.expires)
+        expires = expiry(how.expires)
         timeout = how.timeout if how.timeout is not None else self.config.timeout
         return [Upload(payload, expires=expires, timeout=timeout, retry=how.retry) for payload in payloads]
 
