@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbfiles._command import Command, Id
+    from nbfiles._payload import Payloads
     from nbfiles._resolve import Meaning
     from nbfiles._table import FileTable
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dis
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
@@ -16,7 +17,6 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 import nbfiles
 from nbfiles._config import NbFiles, adopt
 from nbfiles._errors import Error, GrammarError, InputError
-from nbfiles._options import help_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,17 +27,41 @@ if TYPE_CHECKING:
     from nbfiles._command import Command
     from nbfiles._commands import Notebook
     from nbfiles._completion import Completions
+    from nbfiles._options import Magic
+
+F = TypeVar("F")
+
+
+def _page(magic: Magic) -> str:
+    """Return the help page of `magic`."""
+    from nbfiles._options import help_text
+
+    return help_text(magic)
+
+
+def _documented(magic: Magic) -> Callable[[F], F]:
+    """Give a magic its page for ``%upload?``.
+
+    IPython asks for ``getdoc`` before it looks at the docstring, so the page is made only then and loading stays cheap.
+    """
+
+    def mark(method: F) -> F:
+        vars(method)["getdoc"] = partial(_page, magic)
+        return method
+
+    return mark
 
 
 @magics_class
 class FileMagics(Magics):
     """``%upload``, ``%%upload`` and ``%files``."""
 
+    @_documented("upload")
     @no_var_expand
     @needs_local_scope
     @line_cell_magic
     def upload(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
-        """Upload; the real text is set below, from the table of options."""
+        """Upload files and what is in variables. ``%upload?`` shows the page made from the table of options."""
         from nbfiles._grammar import parse_cell, parse_upload
 
         def work(command: Command) -> Any:
@@ -47,11 +71,12 @@ class FileMagics(Magics):
 
         return self._do(lambda: (parse_upload if cell is None else parse_cell)(line), work)
 
+    @_documented("files")
     @no_var_expand
     @needs_local_scope
     @line_magic
     def files(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
-        """List and look after files; the real text is set below, from the table of options."""
+        """List and look after files. ``%files?`` shows the page made from the table of options."""
         from nbfiles._grammar import parse_files
 
         def work(command: Command) -> Any:
@@ -61,9 +86,6 @@ class FileMagics(Magics):
 
         return self._do(lambda: parse_files(line), work)
 
-    upload.__doc__ = help_text("upload")
-    files.__doc__ = help_text("files")
-
     def _do(self, parse: Callable[[], Command], work: Callable[[Command], Any]) -> Any:
         """Parse and work; say what goes wrong in one line; return None where a ``;`` hides the result."""
         from nbfiles._command import refuse_not_landed
@@ -72,7 +94,7 @@ class FileMagics(Magics):
         try:
             command = parse()
             if command.options.get("help"):
-                print(help_text(command.magic))  # help is text, for a terminal too
+                print(_page(command.magic))  # help is text, for a terminal too
                 return None
             refuse_not_landed(command)
             result = work(command)
