@@ -43,8 +43,7 @@ def run(size: int, *, verify: bool) -> int:
         If `verify` and what arrived is not what was sent.
     """
     command = [sys.executable, str(Path(__file__).with_name("sink.py")), *(["--verify"] if verify else [])]
-    sink = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sink:
         base_url = json.loads(sink.stdout.readline())["base_url"]
         with tempfile.NamedTemporaryFile(suffix=".bin") as file:
             _fill(file.name, size)
@@ -53,9 +52,7 @@ def run(size: int, *, verify: bool) -> int:
             result = json.loads(said.splitlines()[-1])
             if verify and result["sha256"] != _sha256(file.name):
                 raise AssertionError("what arrived is not what was sent")
-    finally:
         sink.stdin.close()
-        sink.wait(10)
     return result["growth"]
 
 
