@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast
 
+from nbfiles import _accessor  # noqa: F401  # registers df.nbfiles for the tables that are made here
 from nbfiles._arguments import (
     LIST_DEFAULTS,
     UPLOAD_DEFAULTS,

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
-import nbfiles
 from nbfiles._config import NbFiles, adopt
 from nbfiles._errors import Error, GrammarError, InputError
 
@@ -218,8 +217,9 @@ def _completer(shell: InteractiveShell) -> Callable[..., Any]:
 
     def found(line: str) -> Completions | None:
         from nbfiles._completion import complete
+        from nbfiles._results import latest
 
-        table = nbfiles.last
+        table = latest()
         return complete(line, shell.user_ns, () if table is None else table["id"].tolist())
 
     try:  # IPython 8.6 and later: a matcher may say what it replaces, and that nobody else is wanted

@@ -31,11 +31,14 @@ COLUMNS = (
 )  # fmt: skip
 UPLOADED = ("variable", "filename", "size_bytes", "mime_type", "block", "id", "status")
 LISTED = ("variable", "filename", "size_bytes", "block", "created_at", "expires_at", "origin", "id")
-MAX_SHOWN = 20
 
 _OURS = ("variable", "status", "origin", "source", "digest", "error")
 _GONE = frozenset({"deleted", "expired", "gone"})
+# Where something failed, why is worth more room than what the files are.
+_GIVES_WAY = frozenset({"mime_type", "block"})
 _SOON = timedelta(hours=24)
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_NEVER = np.iinfo("int64").min  # how NumPy writes NaT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +145,7 @@ def file_table(
     """
     given = list(rows)
     table = FileTable(_columns(given), columns=list(COLUMNS), copy=False)
-    table._look = _Look(headline, shown, local)
+    table._look = _Look(headline, shown, local)  # noqa: SLF001  # no constructor of its own: pandas calls it too
     return table
 
 
@@ -150,7 +153,7 @@ def file_table(
 
 
 def _columns(rows: Sequence[Row]) -> dict[str, Any]:
-    """Turn `rows` into one array a column; row by row pandas would take half a second for 10,000."""
+    """Turn `rows` into one array a column, which is what pandas is quick at."""
     files = [row.metadata for row in rows]
     text = {
         "id": [file.id if file else "" for file in files],
@@ -161,7 +164,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, Any]:
         **{name: [getattr(row, name) for row in rows] for name in _OURS},
     }
     return {
-        **{name: _texts(values) for name, values in text.items()},
+        **{name: pd.Series(values, dtype=object) for name, values in text.items()},
         "size_bytes": pd.array([row.size_bytes for row in rows], dtype="Int64"),
         "downloadable": pd.array([file.downloadable if file else None for file in files], dtype="boolean"),
         "created_at": _times([file.created_at if file else None for file in files]),
@@ -169,14 +172,10 @@ def _columns(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _texts(values: Sequence[str]) -> pd.Series[Any]:
-    return pd.Series(values, dtype=object)
-
-
 def _times(values: Sequence[datetime | None]) -> pd.DatetimeIndex:
-    """Return UTC times of microseconds, whatever pandas would have inferred from them."""
-    naive = [None if value is None else value.astimezone(UTC).replace(tzinfo=None) for value in values]
-    return pd.DatetimeIndex(np.array(naive, dtype="datetime64[us]")).tz_localize("UTC")
+    """Return UTC times of microseconds; pandas 2.2 and 3 would infer different units, and 2.2 would take its time."""
+    counts = [_NEVER if value is None else (value - _EPOCH) // _MICROSECOND for value in values]
+    return pd.DatetimeIndex(np.array(counts, dtype="int64").view("datetime64[us]")).tz_localize("UTC")
 
 
 # ---- how it looks ----------------------------------------------------------------------------------------------------
@@ -190,8 +189,8 @@ def _drawn(table: pd.DataFrame, look: _Look, now: datetime) -> Piece:
     names = [str(name) for name in table.columns]
     places = {name: names.index(name) for name in names}
     failed = _positions_with_error(table, places)
-    shown = [name for name in (*look.shown, *(("error",) if failed else ())) if name in places] or names[:8]
-    shown = list(dict.fromkeys(shown))
+    wanted = (*(name for name in look.shown if name not in _GIVES_WAY), "error") if failed else look.shown
+    shown = list(dict.fromkeys(name for name in wanted if name in places)) or names[:8]
     picked = _picked(len(table), failed)
     part = table.iloc[picked]
     values = {name: part.iloc[:, at].tolist() for name, at in places.items()}
@@ -203,7 +202,7 @@ def _drawn(table: pd.DataFrame, look: _Look, now: datetime) -> Piece:
     return _render.output(
         _headline(look.headline),
         _render.grid(columns, rows, label),
-        _footer(len(table), len(picked), hidden, local=look.local, failed=bool(failed)),
+        _footer(len(table), len(picked), hidden, local=look.local, failed=len(failed)),
     )
 
 
@@ -216,11 +215,11 @@ def _positions_with_error(table: pd.DataFrame, places: Mapping[str, int]) -> lis
 
 def _picked(count: int, failed: Sequence[int]) -> list[int]:
     """Choose the rows to show, in their order: the first, and among them every one that failed."""
-    if count <= MAX_SHOWN:
+    if count <= _render.MAX_SHOWN:
         return list(range(count))
-    first = failed[:MAX_SHOWN]
-    others = (at for at in range(count) if at not in set(first))
-    return sorted([*first, *(at for at, _ in zip(others, range(MAX_SHOWN - len(first)), strict=False))])
+    first = failed[: _render.MAX_SHOWN]
+    others = [at for at in range(_render.MAX_SHOWN + len(first)) if at < count and at not in first]
+    return sorted([*first, *others[: _render.MAX_SHOWN - len(first)]])
 
 
 def _headline(words: str) -> Piece:
@@ -230,7 +229,7 @@ def _headline(words: str) -> Piece:
     return _render.element("p", _render.dotted([_render.element("b", first), *rest]), cls="nbf-head")
 
 
-def _footer(count: int, shown: int, hidden: Sequence[str], *, local: bool, failed: bool) -> Piece:
+def _footer(count: int, shown: int, hidden: Sequence[str], *, local: bool, failed: int) -> Piece:
     rows = _render.counted(count, "row")
     if count == 0:
         said = "No rows."
@@ -238,6 +237,7 @@ def _footer(count: int, shown: int, hidden: Sequence[str], *, local: bool, faile
         said = f"{rows}, on this machine only." if local else f"{rows}."
     else:
         among = ", those that failed among them" if failed else ""
+        among = f", the first of {failed:,} that failed" if failed > shown else among
         place = ", on this machine only" if local else ""
         said = f"{shown} of {rows}{among}{place}. The frame holds all of them."
     if hidden:
@@ -259,7 +259,7 @@ def _cell(column: str, record: Mapping[str, Any], now: datetime) -> Piece:
     """Draw the cell of `column` in the row `record`."""
     value = record[column]
     if _missing(value):
-        return _nothing()
+        return _render.nothing()
     if column in {"created_at", "expires_at"} and isinstance(value, datetime) and value.tzinfo is not None:
         return _time(column, value, now)
     if column == "size_bytes" and isinstance(value, int | float) and value == int(value) >= 0:
@@ -268,15 +268,11 @@ def _cell(column: str, record: Mapping[str, Any], now: datetime) -> Piece:
     return draw(str(value), record, now) if draw else _render.piece(str(value))
 
 
-def _nothing() -> Piece:
-    return _render.element("span", _render.DASH, cls="dim")
-
-
-def _missing(value: object) -> bool:
+def _missing(value: Any) -> bool:
     """Whether a cell holds nothing. Only a scalar is asked: of a list pandas answers with an array."""
-    return bool(pd.api.types.is_scalar(value)) and (
-        value == "" if isinstance(value, str) else bool(pd.isna(value))
-    )
+    if isinstance(value, str):
+        return value == ""
+    return bool(pd.api.types.is_scalar(value)) and bool(pd.isna(value))
 
 
 def _time(column: str, when: datetime, now: datetime) -> Piece:
@@ -296,12 +292,6 @@ def _variable(value: str, record: Mapping[str, Any], now: datetime) -> Piece:
     return _render.element("s", shown) if over or str(record.get("status")) in _GONE else shown
 
 
-def _block(value: str, record: Mapping[str, Any], now: datetime) -> Piece:  # noqa: ARG001
-    first, comma, rest = value.partition(", ")
-    chip = _render.element("span", first, cls="nbf-chip")
-    return chip + _render.element("span", comma + rest, cls="dim")
-
-
 def _status(value: str, record: Mapping[str, Any], now: datetime) -> Piece:  # noqa: ARG001
     tone = "bad" if value == "failed" else "" if value == "uploaded" else "dim"
     return _render.element("span", value, cls=tone)
@@ -310,8 +300,8 @@ def _status(value: str, record: Mapping[str, Any], now: datetime) -> Piece:  # n
 _DRAWN: dict[str, Callable[[str, Mapping[str, Any], datetime], Piece]] = {
     "variable": _variable,
     "filename": lambda value, record, now: _render.name(value),  # noqa: ARG005
-    "mime_type": lambda value, record, now: _render.name(value),  # noqa: ARG005
+    "mime_type": lambda value, record, now: _render.word(value),  # noqa: ARG005
     "id": lambda value, record, now: _render.ident(value),  # noqa: ARG005
-    "block": _block,
+    "block": lambda value, record, now: _render.blocks(value),  # noqa: ARG005
     "status": _status,
 }
