@@ -236,13 +236,12 @@ def _failure(parts: Sequence[_Part], outcomes: Sequence[Outcome], table: FileTab
         mine = [next(left) for _ in part.payloads]
         if part.target and any(outcome.error is not None for outcome in mine):
             missed.append(part.target)
-    cause = f"{len(failures)} of {len(outcomes)} files failed"
-    for names, one, more in (
-        ([name for name in missed if name in notebook.names], "keeps its old value", "keep their old values"),
-        ([name for name in missed if name not in notebook.names], "was not bound", "were not bound"),
-    ):
-        if names:
-            cause += f"; {', '.join(names)} {one if len(names) == 1 else more}"
+    cause = _receipt.failed(
+        count=len(failures),
+        total=len(outcomes),
+        kept=[name for name in missed if name in notebook.names],
+        unbound=[name for name in missed if name not in notebook.names],
+    )
     return UploadError(cause, f"The first: {failures[0]}", table=table, failures=failures)
 
 
@@ -380,7 +379,7 @@ def _use(command: Command, notebook: Notebook) -> None:
     (place,) = command.ids
     use(place.text)
     if not command.options.get("quiet"):
-        notebook.show(_receipt.switched(default().session.local))
+        notebook.show(_receipt.switched(local=default().session.local))
 
 
 _VERBS: dict[str, Callable[[Command, Notebook], Any]] = {

@@ -66,13 +66,13 @@ def observer(*, quiet: bool = False) -> Display:
     Returns
     -------
     Display
-        `NotebookBar` in a kernel (JupyterLab, VS Code, Colab, nbclient), `TextLine` in a terminal, else `Silent`.
+        `NotebookBar` in a kernel (JupyterLab, VS Code, Colab, nbclient), `TextLine` in a terminal, else `Plain`.
     """
     if quiet:
         return Silent()
     if _in_kernel():
         return NotebookBar()
-    return TextLine() if sys.stderr is not None and sys.stderr.isatty() else Silent()
+    return TextLine() if sys.stderr is not None and sys.stderr.isatty() else Plain()
 
 
 def _in_kernel() -> bool:
@@ -233,6 +233,15 @@ class Silent:
 
     def clear(self) -> None:
         """Take nothing away."""
+
+
+class Plain(Silent):
+    """Show no progress; print the receipt. For output that goes into a file or a pipe."""
+
+    def finish(self, receipt: Receipt | None) -> None:
+        """Print the text of `receipt`."""
+        if receipt is not None:
+            print(repr(receipt))  # what the person asked for
 
 
 class _Timed(abc.ABC):

@@ -154,16 +154,8 @@ def uploaded(
     return Receipt("done", _render.dotted(parts), below)
 
 
-def failed(
-    *,
-    count: int,
-    total: int,
-    kept: Sequence[str] = (),
-    unbound: Sequence[str] = (),
-    reuse: bool = True,
-    notes: Sequence[Note | str] = (),
-) -> Receipt:
-    """Make the receipt of an upload in which `count` of `total` files failed.
+def failed(*, count: int, total: int, kept: Sequence[str] = (), unbound: Sequence[str] = ()) -> str:
+    """Say that `count` of `total` files failed, and what became of the names, as the cause of one error.
 
     Parameters
     ----------
@@ -173,21 +165,15 @@ def failed(
         Variables that keep their old value.
     unbound : sequence of str, default ()
         Variables that had none and still have none.
-    reuse : bool, default True
-        Whether running the line again would reuse the files that arrived.
-    notes : sequence of Note or str, default ()
-        What else to know.
     """
-    line = _render.piece(f"{count:,} of {counted(total, 'file')} failed" if total > 1 else "The file failed")
-    if kept:
-        line += "; " + codes(kept) + (" keeps its old value" if len(kept) == 1 else " keep their old values")
-    if unbound:
-        line += "; " + codes(unbound) + (" was not bound" if len(unbound) == 1 else " were not bound")
-    way_out = "Run the line again."
-    arrived = total - count
-    if reuse and arrived:
-        way_out = f"Run the line again: the {arrived:,} that arrived {'is' if arrived == 1 else 'are'} reused."
-    return Receipt("failed", _render.element("b", line + ".") + f" {way_out}", _notes(notes))
+    cause = f"{count:,} of {counted(total, 'file')} failed"
+    for names, one, more in (
+        (kept, "keeps its old value", "keep their old values"),
+        (unbound, "was not bound", "were not bound"),
+    ):
+        if names:
+            cause += f"; {', '.join(names)} {one if len(names) == 1 else more}"
+    return cause
 
 
 def planned(files: Sequence[Planned], *, notes: Sequence[Note | str] = ()) -> Receipt:
@@ -227,6 +213,19 @@ def deleted(*, count: int, freed: int, gone: int = 0, kept: int = 0, dead: Seque
     if dead:
         parts.append(codes(dead) + (" is dead now" if len(dead) == 1 else " are dead now"))
     return Receipt("failed" if kept else "done", _render.dotted(parts))
+
+
+def switched(*, local: bool) -> Receipt:
+    """Make the receipt of ``%files use``: where files go from now on, and what that means."""
+    if not local:
+        return Receipt("done", _render.piece("Files go to Claude from now on"))
+    words = _render.dotted([
+        "Files stay on this machine from now on",
+        "no account is needed",
+        "ids work only here",
+        _render.piece("back with ") + code("%files use anthropic"),
+    ])  # fmt: skip
+    return Receipt("done", words)
 
 
 def sent_as_text(names: Sequence[str]) -> Note:

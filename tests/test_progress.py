@@ -19,7 +19,7 @@ from nbfiles import _progress, _receipt
 from nbfiles._errors import Error
 from nbfiles._events import Done, Failed, Progress, Queued, Retrying
 from nbfiles._models import FileMetadata
-from nbfiles._progress import NotebookBar, Silent, Tally, TextLine
+from nbfiles._progress import NotebookBar, Plain, Silent, Tally, TextLine
 
 FILE = FileMetadata("file_1", "file", "a.csv", "text/plain", 10, datetime(2026, 11, 23, tzinfo=UTC))
 RECEIPT = _receipt.uploaded(sent=1, size=10, seconds=1)
@@ -267,13 +267,22 @@ def test_the_line_of_a_terminal(monkeypatch, clock) -> None:
 
 
 def test_where_we_run_decides(monkeypatch, published) -> None:
-    """A terminal gets a line, a script's log and whoever asks for quiet get nothing."""
+    """A terminal gets a line, a script's log the receipt alone, and whoever asks for quiet nothing."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert [TextLine, Silent] == [type(_progress.observer()), type(_progress.observer(quiet=True))]
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert Silent is type(_progress.observer())
+    assert Plain is type(_progress.observer())
     monkeypatch.setattr(sys, "stderr", None)
-    assert Silent is type(_progress.observer())
+    assert Plain is type(_progress.observer())
+
+
+def test_a_log_gets_the_receipt(capsys) -> None:
+    """Where output goes into a file, only the receipt is printed."""
+    plain = Plain()
+    plain(Queued(0, "a", 10))
+    plain.finish(RECEIPT)
+    plain.finish(None)
+    assert f"{RECEIPT!r}\n" == capsys.readouterr().out
 
 
 def test_silence(capsys, published) -> None:

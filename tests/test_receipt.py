@@ -33,7 +33,7 @@ def receipts(text: str) -> list[Receipt]:
     return [
         _receipt.uploaded(sent=1, bound=[text], notes=[text, Note(text, warning=True), _receipt.sent_as_text([text])]),
         _receipt.uploaded(sent=1, notes=[_receipt.renamed(text, text)]),
-        _receipt.failed(count=1, total=2, kept=[text], unbound=[text], notes=[text]),
+        _receipt.switched(local=True),
         _receipt.planned([Planned(text, 5, text, text)], notes=[text]),
         _receipt.deleted(count=1, freed=5, dead=[text]),
     ]
@@ -94,19 +94,27 @@ def test_a_receipt_does_not_change() -> None:
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        ({"count": 2, "total": 12, "kept": ["csv_ids"]},
-         "2 of 12 files failed; csv_ids keeps its old value. Run the line again: the 10 that arrived are reused."),
-        ({"count": 1, "total": 2, "kept": ["a", "b"]},
-         "1 of 2 files failed; a, b keep their old values. Run the line again: the 1 that arrived is reused."),
-        ({"count": 1, "total": 1, "unbound": ["a"]}, "The file failed; a was not bound. Run the line again."),
-        ({"count": 3, "total": 3, "unbound": ["a", "b"]},
-         "3 of 3 files failed; a, b were not bound. Run the line again."),
-        ({"count": 1, "total": 3, "reuse": False}, "1 of 3 files failed. Run the line again."),
+        ({"count": 2, "total": 12, "kept": ["csv_ids"]}, "2 of 12 files failed; csv_ids keeps its old value"),
+        ({"count": 1, "total": 2, "kept": ["a", "b"]}, "1 of 2 files failed; a, b keep their old values"),
+        ({"count": 1, "total": 2, "unbound": ["a"]}, "1 of 2 files failed; a was not bound"),
+        ({"count": 3, "total": 3, "kept": ["c"], "unbound": ["a", "b"]},
+         "3 of 3 files failed; c keeps its old value; a, b were not bound"),
+        ({"count": 1, "total": 3}, "1 of 3 files failed"),
     ],
 )  # fmt: skip
 def test_a_failure_says_what_is_kept(facts: dict, expected: str) -> None:
-    """Where files failed, the line says what became of each name, and promises reuse only where there is some."""
-    assert expected == said(_receipt.failed(**facts))
+    """Where files failed, the line says what became of each name."""
+    assert expected == _receipt.failed(**facts)
+
+
+def test_a_switch_says_what_it_means() -> None:
+    """Where files go from now on is one line, and for this machine it says the way back."""
+    assert "Files go to Claude from now on" == said(_receipt.switched(local=False))
+    expected = (
+        "Files stay on this machine from now on · no account is needed · ids work only here · "
+        "back with %files use anthropic"
+    )
+    assert expected == said(_receipt.switched(local=True))
 
 
 def test_a_plan_is_a_small_table() -> None:
