@@ -26,7 +26,6 @@ from nbfiles._arguments import (
     spelled_out,
     warn,
 )
-from nbfiles._config import settings
 from nbfiles._credentials import Secret
 from nbfiles._errors import Error, InputError
 from nbfiles._models import DeletedFile, FileId, FileMetadata
@@ -102,7 +101,7 @@ class Files:
         key, token = (None if given is None else Secret(given) for given in (api_key, auth_token))
         api_key = auth_token = None  # no traceback that shows locals may show them
         self.session = Session(
-            config or settings(),
+            config,
             api_key=key,
             auth_token=token,
             local=local,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nbfiles import _credentials
 from nbfiles._arrival import Arrival
 from nbfiles._client import LARGEST_PAGE, Client
-from nbfiles._config import LARGE_FILE_SIZE, NbFiles, Place, expiry, place
+from nbfiles._config import LARGE_FILE_SIZE, NbFiles, Place, expiry, place, settings
 from nbfiles._errors import Error, FileTooLargeError, InputError, ResponseError
 from nbfiles._local_process import LOCAL
 from nbfiles._models import FileMetadata, Page
@@ -102,8 +102,8 @@ class Session:
 
     Parameters
     ----------
-    config : NbFiles
-        The settings beneath the arguments.
+    config : NbFiles or None
+        The settings beneath the arguments; None takes the notebook's, whichever they are at the time.
     api_key, auth_token : Secret or None
     local : bool
         Whether the local Files API is meant; it is started when it is first needed.
@@ -120,7 +120,7 @@ class Session:
 
     def __init__(
         self,
-        config: NbFiles,
+        config: NbFiles | None = None,
         *,
         api_key: Secret | None = None,
         auth_token: Secret | None = None,
@@ -130,13 +130,18 @@ class Session:
     ) -> None:
         if local and (arguments.get("base_url") or api_key or auth_token):
             raise InputError("local=True has an address and a key of its own", "Leave out base_url and the key.")
-        self.config = config
+        self._config = config
         self.local = local
         self.patience = patience or Patience()
         self._key, self._token = api_key, auth_token
         self._arguments = arguments
         if not local:
-            place(config, **arguments)  # a wrong address is found now, not at the first file
+            place(self.config, **arguments)  # a wrong address is found now, not at the first file
+
+    @property
+    def config(self) -> NbFiles:
+        """The settings beneath the arguments."""
+        return settings() if self._config is None else self._config
 
     def find(self) -> tuple[Place, Credential]:
         """Return where to send and with which key.
