@@ -139,7 +139,8 @@ def dotted(parts: Iterable[Piece | str]) -> Piece:
 
 def code(text: str) -> Piece:
     """Show `text`, something to type or a file name within a sentence, in the code font and isolated."""
-    return element("code", element("bdi", _fitted(text, _CODE_COLUMNS)), cls="nbf-code")
+    cls = "nbf-code nw" if len(text) <= _KEPT_TOGETHER else "nbf-code"
+    return element("code", element("bdi", _fitted(text, _CODE_COLUMNS)), cls=cls)
 
 
 def codes(texts: Iterable[str]) -> Piece:
