@@ -1,0 +1,31 @@
+"""Sources: the open family of what a user may name, and `payloads`, the door behind which they are all alike.
+
+One private module a kind; each answers ``matches(obj)`` and ``payloads(obj, request)``. Kinds are asked in this order,
+the first that matches takes it, and what is registered later is asked earlier.
+"""
+
+from __future__ import annotations
+
+from nbfiles.sources import _awaitables, _bytes, _frames, _lists, _paths, _streams, _text
+from nbfiles.sources._awaitables import await_
+from nbfiles.sources._paths import file, folder, glob_
+from nbfiles.sources._registry import payloads, register, unregister
+from nbfiles.sources._request import Kind, Request
+from nbfiles.sources._text import Text, text
+
+__all__ = [
+    "Kind",
+    "Request",
+    "Text",
+    "await_",
+    "file",
+    "folder",
+    "glob_",
+    "payloads",
+    "register",
+    "text",
+    "unregister",
+]
+
+for _kind in reversed((_text, _paths, _bytes, _frames, _awaitables, _streams, _lists)):
+    register(_kind)

@@ -1,0 +1,78 @@
+"""Excel workbooks, by openpyxl: one sheet a frame, every text as text, even if it looks like a formula."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbfiles._errors import InputError
+from nbfiles._names import visible
+from nbfiles.sources import _loss
+from nbfiles.sources._columns import columns_of
+from nbfiles.sources._loss import header
+from nbfiles.sources._table import Table, need
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nbfiles._payload import Spool
+
+OPTIONS = frozenset({"sheet_name", "na_rep", "header", "index_label", "float_format", "freeze_panes"})
+
+_FORBIDDEN = frozenset("[]:*?/\\")
+MAX_SHEET_NAME = 31
+
+
+def write_xlsx(table: Table, spool: Spool) -> tuple[str, ...]:
+    """Write `table`, or each of its sheets, into one workbook."""
+    need("openpyxl", "xlsx")
+    import pandas as pd
+
+    options = dict(table.options)
+    sheets = table.sheets or {str(options.pop("sheet_name", "Sheet1")): table}
+    for number, name in enumerate(sheets):
+        _check_sheet_name(name, [*sheets][:number])
+    with spool.path.open("wb") as file, pd.ExcelWriter(file, engine="openpyxl") as writer:
+        for name, sheet in sheets.items():
+            frame = _held(sheet) if sheet.lossy else sheet.frame
+            frame.to_excel(writer, sheet_name=name, index=sheet.index, merge_cells=False, **options)
+        _as_text(writer.book)
+    spool.adopt()
+    return ()
+
+
+def _check_sheet_name(name: str, before: list[str]) -> None:
+    """Raise InputError if Excel would refuse the sheet `name`, or cannot tell it from one `before` it."""
+    shown = visible(name)
+    if not 0 < len(name) <= MAX_SHEET_NAME or name[0] == "'" or name[-1] == "'" or _FORBIDDEN & set(name):
+        raise InputError(
+            f"a sheet cannot be called {shown or 'nothing'}",
+            f"Excel takes 1 to {MAX_SHEET_NAME} characters without [ ] : * ? / \\ and no ' at an end.",
+        )
+    if name.casefold() in {other.casefold() for other in before}:
+        raise InputError(f"two sheets are called {shown}", "Excel makes no difference between A and a.")
+
+
+def _as_text(book: Any) -> None:
+    """Make every cell that openpyxl took for a formula or an error the text that it is."""
+    for sheet in book:
+        for row in sheet.iter_rows():
+            for cell in row:
+                if cell.data_type in {"f", "e"}:
+                    cell.data_type = "s"
+
+
+def _held(table: Table) -> pd.DataFrame:
+    """Return what a sheet can hold of a frame that loses something: columns with loss as text, cut where it ends."""
+    import pandas as pd
+
+    frame = table.frame.iloc[: _loss.EXCEL_ROWS - 1, : _loss.EXCEL_COLUMNS - (table.frame.index.nlevels)]
+    frame = frame.copy(deep=False)
+    for number, column in enumerate(columns_of(frame, index=False)):
+        if any(rule.asks(column) for rule in _loss.REFUSED["xlsx"]):
+            frame.isetitem(number, column.values.astype(object).map(_cell, na_action="ignore").array)
+    frame.columns = pd.Index([_cell(header(name)) for name in frame.columns], dtype=object)
+    return frame
+
+
+def _cell(value: object) -> str:
+    return _loss.without_controls(str(value))[: _loss.EXCEL_TEXT]

@@ -1,0 +1,257 @@
+"""A real JupyterLab, with a real browser in front of it: what the tests in this folder and `picture.py` look at."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+from playwright.sync_api import sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Locator, Page
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--no-sandbox",  # root in a container may not use it
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+SETTINGS = {
+    # No question about news over the page, and every cell in the page even when it is scrolled away.
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},
+    "docmanager-extension/plugin": {"autosave": False},
+}
+DARK, LIGHT = "JupyterLab Dark", "JupyterLab Light"
+START, ACTION = 60, 120  # seconds: a server or a page to come up; a notebook to run on a busy machine
+
+
+@contextmanager
+def lab_server(root: Path, **environment: str) -> Iterator[str]:
+    """Serve the folder `root` with JupyterLab that knows no other configuration; give the address with its token."""
+    token, port = secrets.token_hex(16), free_port()
+    home = root.parent / f"{root.name}-jupyter"
+    for name, value in SETTINGS.items():
+        path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value))
+    places = (
+        "JUPYTER_CONFIG_DIR",
+        "JUPYTER_DATA_DIR",
+        "JUPYTER_RUNTIME_DIR",
+        "JUPYTERLAB_WORKSPACES_DIR",
+        "IPYTHONDIR",
+    )
+    env = os.environ | {place: str(home / place.lower()) for place in places}
+    env |= {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings")} | environment
+    options = [
+        "--no-browser",
+        "--allow-root",
+        f"--ServerApp.port={port}",
+        "--ServerApp.port_retries=0",
+        f"--IdentityProvider.token={token}",
+        "--LabApp.expose_app_in_browser=True",
+        "--LabApp.news_url=None",
+    ]
+    with (home / "lab.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyter", "lab", *options], cwd=root, env=env, stdout=log, stderr=log
+        )
+        try:
+            wait_until_served(f"http://127.0.0.1:{port}/api", server, home / "lab.log")
+            yield f"http://127.0.0.1:{port}/lab?token={token}"
+        finally:
+            server.terminate()  # ends its kernels too
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_served(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until `url` answers; fail with the server's log when it ends before."""
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"JupyterLab does not answer:\n{log.read_text()}")
+
+
+def find_chromium() -> str:
+    """Return the browser's path: NBFILES_CHROMIUM, else the first on the PATH."""
+    path = os.environ.get("NBFILES_CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    if path is None:
+        raise RuntimeError("no Chromium was found; tests/run finds or installs one, NBFILES_CHROMIUM names one")
+    return path
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run a headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Lab:
+    """One JupyterLab in one browser.
+
+    Parameters
+    ----------
+    url : str
+        Of the server, with its token.
+    root : Path
+        The folder it serves.
+    browser : Browser
+    """
+
+    url: str
+    root: Path
+    browser: Browser
+
+    def open(self, name: str, *, scale: float = 1) -> OpenNotebook:
+        """Open the notebook `name` of the root in a new page, and wait until its kernel is idle."""
+        context = self.browser.new_context(viewport={"width": 1280, "height": 1000}, device_scale_factor=scale)
+        page = context.new_page()
+        opened = OpenNotebook(page)
+        page.on("console", opened.note_console)
+        page.on("pageerror", lambda error: opened.errors.append(str(error)))
+        # A workspace of its own, so that no other page's tabs come back here.
+        address, query = self.url.split("?")
+        page.goto(f"{address}/workspaces/{secrets.token_hex(4)}/tree/{name}?{query}", timeout=START * 1000)
+        page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=START * 1000)
+        page.evaluate(
+            """async () => {
+                const {context, sessionContext} = window.jupyterapp.shell.currentWidget;
+                await Promise.all([window.jupyterapp.restored, context.ready, sessionContext.ready]);
+            }"""
+        )
+        opened.wait_idle()
+        return opened
+
+    def write(self, name: str, *sources: str) -> str:
+        """Write a notebook of code cells into the root; return its name."""
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), self.root / name)
+        return name
+
+
+@dataclass
+class OpenNotebook:
+    """A notebook in a page.
+
+    Parameters
+    ----------
+    page : Page
+    errors : list of str
+        What the page's console reported as an error, and every uncaught exception.
+    """
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+
+    def note_console(self, message: Any) -> None:
+        """Keep `message` if it is an error."""
+        if message.type == "error":
+            self.errors.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def run_all(self) -> None:
+        """Run the cells as *Run All Cells* does, and wait until none runs or waits any more."""
+        self.page.evaluate(
+            """limit => Promise.race([
+                window.jupyterapp.commands.execute('notebook:run-all-cells'),
+                new Promise((_, fail) => setTimeout(() => fail(Error('cells still run or wait')), limit)),
+            ])""",
+            ACTION * 1000,
+        )
+        self.wait_idle()
+
+    def wait_idle(self) -> None:
+        """Wait until the kernel is idle."""
+        self.page.wait_for_function(
+            "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'",
+            timeout=START * 1000,
+        )
+
+    def outputs(self) -> list[list[dict[str, Any]]]:
+        """Return the outputs of every code cell, as the notebook file would hold them."""
+        return self.page.evaluate(
+            """() => window.jupyterapp.shell.currentWidget.content.widgets
+                .filter(cell => cell.model.type === 'code').map(cell => cell.model.outputs.toJSON())"""
+        )
+
+    def failures(self) -> list[str]:
+        """Return every error that a cell shows; IPython prints a ``UsageError`` and makes no error output of it."""
+        return [
+            f"{output['ename']}: {output['evalue']}" if output["output_type"] == "error" else "".join(output["text"])
+            for outputs in self.outputs()
+            for output in outputs
+            if output["output_type"] == "error" or "UsageError" in "".join(output.get("text", ""))
+        ]
+
+    def cell(self, text: str) -> Locator:
+        """Return the code cell whose source or output holds `text`."""
+        return self.page.locator(".jp-Notebook .jp-CodeCell", has_text=text).first
+
+    def text(self, text: str) -> str:
+        """Return the visible output of the code cell that holds `text`."""
+        return self.cell(text).locator(".jp-OutputArea").inner_text()
+
+    def use_theme(self, theme: str) -> None:
+        """Switch the running JupyterLab to `theme`, as its Settings menu does."""
+        self.page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", theme)
+        self.page.wait_for_function(
+            "light => document.body.dataset.jpThemeLight === light",
+            arg=str(theme == LIGHT).lower(),
+            timeout=START * 1000,
+        )
+
+    def background(self, place: Locator) -> tuple[int, ...]:
+        """Return the red, green and blue behind the text of `place`."""
+        colour = place.evaluate("element => getComputedStyle(element).backgroundColor")
+        return tuple(int(float(part)) for part in colour[colour.index("(") + 1 : -1].split(",")[:3])
+
+    def close(self) -> None:
+        """End the kernel and close the page."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+        self.page.context.close()
+
+
+def local_environment(folder: Path) -> dict[str, str]:
+    """Return the variables with which a kernel uploads to a local Files API that keeps its data in `folder`."""
+    return {"NBFILES_API": "local", "NBFILES_LOCAL_DIR": str(folder)}
