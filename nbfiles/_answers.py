@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from nbfiles._config import Place
 
 
+_BETWEEN = "A proxy or a login page may stand between. Look at ANTHROPIC_BASE_URL and the network."
+
+
 def parse_json(body: bytes, who: str) -> object:
     """Return the JSON in `body`.
 
@@ -30,13 +33,13 @@ def parse_json(body: bytes, who: str) -> object:
         If it is none: a login page, half an answer. Its text is not shown.
     """
     try:
-        return json.loads(body)
+        return json.loads(body.decode("utf-8"))  # not as bytes: `json` would guess UTF-16 and the like
     except (ValueError, RecursionError):
         pass
     kind = "a web page" if body.lstrip()[:1] == b"<" else "something that is not JSON"
     raise ResponseError(
         f"{who} answered with {kind}",
-        "A proxy or a login page may stand between. Look at ANTHROPIC_BASE_URL and the network.",
+        _BETWEEN,
     )
 
 
@@ -54,14 +57,16 @@ def api_error(status: int, headers: Mapping[str, str], body: bytes, *, place: Pl
     key_from : str
         Where the key came from, for a 401.
     """
-    error_type, error_code, said = _error_fields(body)
-    request_id = headers.get("request-id")
-    if 300 <= status < 400:
-        host = visible(urlsplit(headers.get("location", "")).hostname or "another address")
+    if status < 300:
+        return ResponseError(f"{place.who} answered with {status}, which the Files API never does", _BETWEEN)
+    if status < 400:
+        host = _host(headers)
         return ResponseError(
             f"{place.who} redirects to {host} ({status}), and a file is not sent where it was not meant to go",
             "Set ANTHROPIC_BASE_URL to the right address.",
         )
+    error_type, error_code, said = _error_fields(body)
+    request_id = headers.get("request-id")
     kind, cause, way_out = _verdict(status, error_code)
     cause = cause.format(who=place.who, status=status)
     way_out = way_out.format(key_from=key_from)
@@ -77,7 +82,11 @@ def api_error(status: int, headers: Mapping[str, str], body: bytes, *, place: Pl
         error_code=error_code,
         request_id=request_id,
         retry_after=retry_after(headers),
+        should_retry=_SHOULD_RETRY.get(headers.get("x-should-retry", "")),
     )
+
+
+_SHOULD_RETRY = {"true": True, "false": False}
 
 
 # Where the server's own sentence tells more than ours can.
@@ -139,6 +148,14 @@ def _verdict(status: int, code: str | None) -> _Verdict:
     return _BY_STATUS.get(status) or (_SERVER_FAULT if status >= 500 else _OTHER)
 
 
+def _host(headers: Mapping[str, str]) -> str:
+    """Name no more than the host that a redirect leads to: the rest of the address may hold anything."""
+    try:
+        return visible(urlsplit(headers.get("location", "")).hostname or "another address")
+    except ValueError:  # an address that is none
+        return "another address"
+
+
 def _error_fields(body: bytes) -> tuple[str | None, str | None, str]:
     """Return type, code and message of the API's error object; nothing of what is not one."""
     try:
@@ -156,13 +173,11 @@ def _error_fields(body: bytes) -> tuple[str | None, str | None, str]:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds a server asks to wait: 0 if it asks unreadably, None if it does not ask, or says not to.
+    """Return the seconds a server asks to wait: 0 if it asks unreadably, None if it does not ask.
 
-    Read are ``x-should-retry``, ``retry-after-ms``, and ``retry-after`` as seconds or as an HTTP date (RFC 9110,
-    10.2.3), a date against the server's own ``date``.
+    Read are ``retry-after-ms``, and ``retry-after`` as seconds or as an HTTP date (RFC 9110, 10.2.3), a date against
+    the server's own ``date``.
     """
-    if headers.get("x-should-retry") == "false":
-        return None
     for name, factor in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
@@ -172,7 +187,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         except ValueError:
             seconds = _seconds_until(value, headers.get("date"))
         return seconds if 0 < seconds < float("inf") else 0.0
-    return 0.0 if headers.get("x-should-retry") == "true" else None
+    return None
 
 
 def _seconds_until(date: str, now: str | None) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -18,7 +19,7 @@ from nbfiles._names import FORBIDDEN, ending_of, is_hidden, visible
 if TYPE_CHECKING:
     from types import TracebackType
 
-_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\.|$)", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\.|$)", re.IGNORECASE)
 _LONGEST = 255  # bytes of a name on every common file system
 
 
@@ -46,7 +47,8 @@ def safe_name(filename: str) -> str:
     if len(name.encode()) > _LONGEST:
         ending = ending_of(name)
         kept = ending if len(ending.encode()) <= 32 else ""
-        name = name.encode()[: _LONGEST - len(kept.encode())].decode("utf-8", "ignore") + kept
+        stem = name.encode()[: _LONGEST - len(kept.encode())].decode("utf-8", "ignore")
+        name = stem + kept if kept else stem.rstrip(". ")
     return name or "download"
 
 
@@ -115,10 +117,7 @@ class Arrival:
             while view:
                 view = view[self._file.write(view) :]
         except OSError as error:
-            raise Error(
-                f"{visible(str(self.path))} could not be written: {visible(error.strerror or 'refused')}",
-                "Nothing was kept. Free some space, or choose another folder with --to (to=).",
-            ) from None
+            raise self._unwritten(error) from None
         return self._got
 
     def publish(self) -> Path:
@@ -130,37 +129,57 @@ class Arrival:
             If fewer bytes arrived than the server said.
         InputError
             If a file has appeared there meanwhile.
+        Error
+            If the disk takes no more.
         """
         if self._got != self._size:
             raise ResponseError(f"only {self._got} of {self._size} bytes of {visible(self.path.name)} arrived")
         self._file.close()
-        if self._overwrite:
-            self._part.replace(self.path)
-            return self.path
+        try:
+            if self._overwrite:
+                self._part.replace(self.path)  # a link that lies there is replaced, not followed
+            else:
+                self._publish_new()
+        except FileExistsError:
+            raise _taken(self.path) from None
+        except OSError as error:
+            raise self._unwritten(error) from None
+        return self.path
+
+    def _publish_new(self) -> None:
+        """Put the file where none may be: by a hard link, or by a copy where there are no hard links (FAT)."""
         try:
             os.link(self._part, self.path)
         except FileExistsError:
-            raise _taken(self.path) from None
-        except OSError:  # a file system without hard links (FAT, some network ones)
+            raise
+        except OSError:
             self._publish_by_copy()
-        return self.path
 
     def _publish_by_copy(self) -> None:
-        try:
-            with self.path.open("xb") as target, self._part.open("rb") as part:
-                while piece := part.read(1 << 20):
-                    target.write(piece)
-        except FileExistsError:
-            raise _taken(self.path) from None
+        with self.path.open("xb") as target, self._part.open("rb") as part:
+            try:
+                shutil.copyfileobj(part, target, 1 << 20)
+            except BaseException:  # half a file is not left behind
+                self.path.unlink(missing_ok=True)
+                raise
+
+    def _unwritten(self, error: OSError) -> Error:
+        return Error(
+            f"{visible(str(self.path))} could not be written: {visible(error.strerror or 'refused')}",
+            "Nothing was kept. Free some space, or choose another folder with --to (to=).",
+        )
 
 
 def _target(to: str | os.PathLike[str] | None, filename: str) -> Path:
     if to is None:
         return Path.cwd() / safe_name(filename)
     text = os.fspath(to)
-    path = Path(text).expanduser()
-    if text.endswith(("/", os.sep)):
-        path.mkdir(parents=True, exist_ok=True)
+    try:
+        path = Path(text).expanduser()
+        if text.endswith(("/", os.sep)):
+            path.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # RuntimeError: ~ of somebody unknown
+        raise InputError(f"{visible(text)} cannot be made a folder", "Choose another with --to (to=).") from None
     if path.is_dir():
         return path / safe_name(filename)
     if not path.parent.is_dir():

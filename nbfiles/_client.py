@@ -33,7 +33,6 @@ VERSION = "2023-06-01"
 FILES_BETA = "files-api-2025-04-14"
 LARGEST_ANSWER = 32 << 20  # bytes; 1000 files of a full page are below 1 MiB
 LARGEST_PAGE = 1000
-MOST_PAGES = 100_000
 _PIECE = 1 << 20  # bytes of a download at a time
 
 Trace = Callable[[str, Mapping[str, Any]], None]
@@ -128,7 +127,7 @@ class Client:
     Raises
     ------
     InputError
-        If the place's `ca_bundle` cannot be read.
+        If the place's `ca_bundle`, its address, or a proxy that the environment names cannot be used.
     """
 
     def __init__(self, place: Place, credential: Credential, *, trace: Trace | None = None) -> None:
@@ -136,20 +135,28 @@ class Client:
         self._credential = credential
         self._extensions: dict[str, Any] = {} if trace is None else {"trace": trace}
         self._timeout = httpx.Timeout(CONNECT_TIMEOUT, write=STALL_TIMEOUT, read=ANSWER_TIMEOUT)
-        context = ssl_context(place.ca_bundle)
-        # Loopback goes round every proxy; trust_env stays on, for the proxies and certificates of all other hosts.
-        direct = httpx.HTTPTransport(verify=context, limits=_LIMITS)
-        host = urlsplit(place.base_url).hostname or ""
-        mounts = {f"all://{f'[{host}]' if ':' in host else host}": direct} if is_loopback(host) else {}
-        self._http = httpx.Client(
-            base_url=place.base_url,
-            auth=_KeyAuth(credential),
-            verify=context,
-            mounts=mounts,
-            timeout=self._timeout,
-            limits=_LIMITS,
-            follow_redirects=False,
-            headers={"user-agent": "nbfiles"},
+        context = ssl_context(place.ca_bundle, os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
+        # Loopback goes round every proxy: with a transport of its own, httpx does not even read the proxies' variables.
+        loopback = is_loopback(urlsplit(place.base_url).hostname)
+        direct = httpx.HTTPTransport(verify=context, limits=_LIMITS) if loopback else None
+        try:
+            self._http = httpx.Client(
+                base_url=place.base_url,
+                auth=_KeyAuth(credential),
+                verify=context,
+                transport=direct,
+                timeout=self._timeout,
+                limits=_LIMITS,
+                follow_redirects=False,
+                headers={"user-agent": "nbfiles"},
+            )
+        except (httpx.InvalidURL, ValueError, ImportError):
+            pass  # the text of either may hold a proxy's password
+        else:
+            return
+        raise InputError(
+            "HTTPS_PROXY, ALL_PROXY or the address of the Files API is not one that can be used",
+            "Write a proxy like http://proxy.example:3128 (socks5:// needs pip install 'httpx[socks]').",
         )
 
     def close(self) -> None:
@@ -222,16 +229,20 @@ class Client:
             raise failure or ConnectionFailedError(f"{self._place.who} did not answer")
         try:
             if response.status_code != 200:
-                raise api_error(
-                    response.status_code,
-                    response.headers,
-                    self._read(response),
-                    place=self._place,
-                    key_from=self._credential.source,
-                )
+                raise self._refusal(response)
             yield response
         finally:
             response.close()
+
+    def _refusal(self, response: httpx.Response) -> Error:
+        """Return the error that an answer other than 200 means; its status counts even if its body breaks off."""
+        try:
+            body = self._read(response)
+        except Error:
+            body = b""
+        return api_error(
+            response.status_code, response.headers, body, place=self._place, key_from=self._credential.source
+        )
 
     def _read(self, response: httpx.Response) -> bytes:
         """Return the whole answer, unless it is longer than any answer of the Files API."""
@@ -296,10 +307,17 @@ _LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive
 
 
 @cache
-def ssl_context(ca_bundle: str = "") -> ssl.SSLContext:
-    """Return the one context of all workers: the system's certificates, and those of `ca_bundle` and SSL_CERT_FILE.
+def ssl_context(ca_bundle: str, cert_file: str, cert_dir: str) -> ssl.SSLContext:
+    """Return the one context of all workers: the system's certificates, and those named.
 
     A context a client costs a third of the throughput of many small files. Verification cannot be switched off.
+
+    Parameters
+    ----------
+    ca_bundle : str
+        A PEM file, or ``""``.
+    cert_file, cert_dir : str
+        ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``. As arguments, so that one that is set later in the notebook counts.
 
     Raises
     ------
@@ -309,25 +327,27 @@ def ssl_context(ca_bundle: str = "") -> ssl.SSLContext:
     import truststore
 
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for path, said in ((ca_bundle, "ca_bundle"), (os.environ.get("SSL_CERT_FILE", ""), "SSL_CERT_FILE")):
+    for path, said in ((ca_bundle, "ca_bundle"), (cert_file, "SSL_CERT_FILE")):
         if not path:
             continue
         try:
             context.load_verify_locations(cafile=path)
         except (OSError, ssl.SSLError):
             raise InputError(f"{said} names no file of certificates: {visible(path)}", "It must be PEM.") from None
-    if folder := os.environ.get("SSL_CERT_DIR", ""):
-        context.load_verify_locations(capath=folder)
+    if cert_dir:
+        context.load_verify_locations(capath=cert_dir)
     return context
 
 
 def _certificate_problem(error: BaseException | None) -> str:
-    """Return what OpenSSL or the system said of the certificate, or ``""`` if it was not the certificate."""
+    """Return what OpenSSL or the system said of the certificate, or ``""`` if it was not the certificate.
+
+    Other TLS errors are none: a connection that is cut without TLS's goodbye is an `ssl.SSLError` too, and may come
+    when the whole file has left.
+    """
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message or str(error)
-        if isinstance(error, ssl.SSLError):
-            return (error.reason or "TLS failed").replace("_", " ").lower()
         error = error.__cause__ or error.__context__
     return ""
 
@@ -336,6 +356,8 @@ def _reason(error: BaseException) -> str:
     """Return the operating system's words, without addresses."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {(cause.reason or 'no handshake').replace('_', ' ').lower()}"
         if isinstance(cause, OSError) and cause.strerror:
             return visible(cause.strerror.lower())
         cause = cause.__cause__ or cause.__context__

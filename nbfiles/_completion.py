@@ -68,7 +68,9 @@ def complete(line: str, names: Mapping[str, Any], latest: Iterable[str] = ()) ->
         return Completions(fragment, _starting(fragment, _CHOICES[previous]))
     if fragment.startswith("-"):
         return Completions(fragment, _starting(fragment, _flags(place)))
-    if previous == "as" or magic == "%%upload":
+    if previous == "as":  # who binds again what is bound, when a cell is written once more
+        return Completions(fragment, _starting(fragment, _holders(names)))
+    if magic == "%%upload":
         return Completions(fragment, [])
     if previous == "--to":
         return Completions(fragment, _paths(fragment))
@@ -111,8 +113,12 @@ def _for_files(before: str, place: str, names: Mapping[str, Any], latest: Iterab
         return []
     if takes.takes == "place":
         return list(PLACES)
-    holders = sorted(name for name, value in names.items() if not name.startswith("_") and _holds_ids(value))
-    return [*holders, *dict.fromkeys(latest)]
+    return [*_holders(names), *dict.fromkeys(latest)]
+
+
+def _holders(names: Mapping[str, Any]) -> list[str]:
+    """Return the variables that hold file ids."""
+    return sorted(name for name, value in list(names.items()) if not name.startswith("_") and _holds_ids(value))
 
 
 def _holds_ids(value: object) -> bool:

@@ -7,6 +7,7 @@ setting: `_credentials.py` finds it, and no trait ever holds it.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -159,10 +160,23 @@ def place(  # one argument for each setting that can be given
         base_url=_check_url(url, came_from),
         came_from=came_from,
         surface=chosen,
-        betas=tuple(_check_header(beta, "beta") for beta in (config.betas if betas is None else betas)),
+        betas=check_betas(config.betas if betas is None else betas),
         workspace_id=_check_header(workspace_id or config.workspace_id, "workspace id"),
         ca_bundle=ca_bundle or config.ca_bundle,
     )
+
+
+def check_betas(betas: Sequence[str]) -> tuple[str, ...]:
+    """Return `betas` if they can stand in the ``anthropic-beta`` header; an empty one counts as unset.
+
+    Raises
+    ------
+    InputError
+        If one holds a space, a comma or a control character, or a single text was given for the list.
+    """
+    if isinstance(betas, str):
+        raise InputError("betas is one text, not a list", f"Write betas=[{visible(betas)!r}].")
+    return tuple(_check_header(beta, "beta") for beta in betas if beta)
 
 
 def expiry(seconds: Any) -> int | None:
@@ -193,22 +207,27 @@ def is_loopback(host: str | None) -> bool:
         return host.lower().rstrip(".") == "localhost"
 
 
+_HOST = re.compile(r"[\w.-]+|[0-9a-f:.]+")  # a name, or an IPv6 address without its brackets
+
+
 def _check_url(url: str, came_from: str) -> str:
     try:
         parts = urlsplit(url.strip())
         _ = parts.port  # a port out of range is found only when asked for
     except ValueError:
         parts = SplitResult("", "", "", "", "")
+    host = parts.hostname or ""
     said = f"the address from {came_from}"
-    if parts.scheme not in {"http", "https"} or not parts.hostname or visible(url) != url:
-        raise InputError(f"{said} is not a web address", "Write it like https://api.anthropic.com.")
-    if parts.username is not None or parts.password is not None:
+    if "@" in parts.netloc:
         raise InputError(f"{said} carries a user name or a password", "Leave them out; keys go in ANTHROPIC_API_KEY.")
-    if parts.query or parts.fragment:
+    # httpx reads addresses by rules of its own: what it could read as another host is refused.
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or visible(url) != url:
+        raise InputError(f"{said} is not a web address", "Write it like https://api.anthropic.com.")
+    if "?" in url or "#" in url:
         raise InputError(f"{said} carries a query or a fragment", "Leave out what follows ? or #.")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(host):
         raise InputError(
-            f"{said} is http://, which would send the key and the files in the clear to {visible(parts.hostname)}",
+            f"{said} is http://, which would send the key and the files in the clear to {visible(host)}",
             "Use https://; http:// is for this machine only.",
         )
     return url.strip().rstrip("/")

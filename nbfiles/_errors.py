@@ -37,10 +37,10 @@ server, so no error keeps the ``httpx`` object that it came from.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nbfiles._table import FileTable
 
@@ -69,6 +69,10 @@ class Error(Exception):
         self.cause = cause
         self.way_out = way_out
         super().__init__(f"{_sentence(cause)} {way_out}" if way_out else cause)
+
+    def __reduce__(self) -> tuple[Callable[..., Error], tuple[type[Error], tuple[Any, ...], dict[str, Any]]]:
+        """Pickle and copy without ``__init__``, whose arguments differ from class to class (Dask moves errors)."""
+        return _rebuild, (type(self), self.args, dict(vars(self)))
 
 
 class InputError(Error, ValueError):
@@ -152,6 +156,8 @@ class APIError(Error):
         The id to give to Anthropic's support.
     retry_after : float or None
         Seconds the server asks to wait; 0 where it asks for something unreadable, None where it asks for nothing.
+    should_retry : bool or None
+        What the server says of trying again (``x-should-retry``); None where it says nothing.
     """
 
     def __init__(
@@ -164,9 +170,11 @@ class APIError(Error):
         error_code: str | None = None,
         request_id: str | None = None,
         retry_after: float | None = None,
+        should_retry: bool | None = None,
     ) -> None:
         super().__init__(cause, way_out)
         self.retry_after = retry_after
+        self.should_retry = should_retry
         self.status = status
         self.error_type = error_type
         self.error_code = error_code
@@ -236,6 +244,13 @@ class UploadError(Error):
         super().__init__(cause, way_out)
         self.table = table
         self.failures = tuple(failures)
+
+
+def _rebuild(kind: type[Error], args: tuple[Any, ...], values: dict[str, Any]) -> Error:
+    """Make the error that was pickled."""
+    error = kind.__new__(kind, *args)
+    vars(error).update(values)
+    return error
 
 
 def _sentence(text: str) -> str:

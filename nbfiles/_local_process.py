@@ -47,23 +47,28 @@ class LocalProcess:
         """
         with self._lock:
             if self._child is None or self._address is None or self._child.poll() is not None:
+                self._end()
                 self._address = self._start()
             return self._address
 
     def stop(self) -> None:
         """End the child, if there is one."""
         with self._lock:
-            child, self._child, self._address = self._child, None, None
-            if child is None:
-                return
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    pipe.close()
-            try:
-                child.wait(5)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait(5)
+            self._end()
+
+    def _end(self) -> None:
+        """Close the child's pipes, which ends it if it still runs."""
+        child, self._child, self._address = self._child, None, None
+        if child is None:
+            return
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            child.wait(5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait(5)
 
     def _start(self) -> LocalAddress:
         # An interrupt of the kernel goes to its whole process group: the child gets one of its own and lives on.
@@ -74,7 +79,7 @@ class LocalProcess:
         )
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
         with tempfile.TemporaryFile() as complaints:
-            child = subprocess.Popen(
+            self._child = child = subprocess.Popen(
                 [sys.executable, "-m", "nbfiles.local", "--until-stdin-closes"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -86,20 +91,29 @@ class LocalProcess:
             watch.start()
             try:
                 said = child.stdout.readline() if child.stdout else b""
+                address = _read(said)
             except BaseException:  # Ctrl-C while it starts
                 child.kill()
-                child.wait()
+                self._end()
                 raise
             finally:
                 watch.cancel()
-            if not said:
-                child.wait()
+            if address is None:
+                child.kill()
+                self._end()
                 raise Error("the local Files API did not start", _last_line(complaints))
-        if self._child is None:
-            atexit.register(self.stop)
-        self._child = child
+        atexit.unregister(self.stop)
+        atexit.register(self.stop)
+        return address
+
+
+def _read(said: bytes) -> LocalAddress | None:
+    """Read the one line that the child says when it listens; None if it said another, or none."""
+    try:
         told = json.loads(said)
         return LocalAddress(told["base_url"], Credential(Secret(told["api_key"]), "the local Files API"))
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _last_line(complaints: IO[bytes]) -> str:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import dis
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import StdinNotImplementedError, UsageError
-from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
 
-from nbfiles._config import NbFiles, adopt
+from nbfiles._config import settings
 from nbfiles._errors import Error, GrammarError, InputError
 
 if TYPE_CHECKING:
@@ -42,10 +41,11 @@ def _documented(magic: Magic) -> Callable[[F], F]:
     """Give a magic its page for ``%upload?``.
 
     IPython asks for ``getdoc`` before it looks at the docstring, so the page is made only then and loading stays cheap.
+    The first line of a docstring loses its indent, so an empty one stands before the page.
     """
 
     def mark(method: F) -> F:
-        vars(method)["getdoc"] = partial(_page, magic)
+        vars(method)["getdoc"] = lambda: f"\n{_page(magic)}"
         return method
 
     return mark
@@ -58,17 +58,32 @@ class FileMagics(Magics):
     @_documented("upload")
     @no_var_expand
     @needs_local_scope
-    @line_cell_magic
-    def upload(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+    @line_magic
+    def upload(self, line: str, local_ns: Mapping[str, Any] | None = None) -> Any:
         """Upload files and what is in variables. ``%upload?`` shows the page made from the table of options."""
-        from nbfiles._grammar import parse_cell, parse_upload
+        from nbfiles._grammar import parse_upload
+
+        def work(command: Command) -> Any:
+            from nbfiles import _commands
+
+            return _commands.upload(command, self._notebook(local_ns))
+
+        return self._do(lambda: parse_upload(line), work)
+
+    @_documented("cell")
+    @no_var_expand
+    @needs_local_scope
+    @cell_magic("upload")  # type: ignore[arg-type]  # annotated for the form without a name only
+    def upload_cell(self, line: str, cell: str, local_ns: Mapping[str, Any] | None = None) -> Any:
+        """Upload the cell's text. ``%%upload?`` shows the page made from the table of options."""
+        from nbfiles._grammar import parse_cell
 
         def work(command: Command) -> Any:
             from nbfiles import _commands
 
             return _commands.upload(command, self._notebook(local_ns), cell)
 
-        return self._do(lambda: (parse_upload if cell is None else parse_cell)(line), work)
+        return self._do(lambda: parse_cell(line), work)
 
     @_documented("files")
     @no_var_expand
@@ -171,7 +186,8 @@ class _Loaded:
 
     def __init__(self, shell: InteractiveShell) -> None:
         self.magics = FileMagics(shell)
-        self.config = adopt(NbFiles(parent=shell))
+        self.config = settings()  # always the same: what a client was made with is what %config NbFiles changes
+        self.config.parent, self.config.config = shell, shell.config
         self.completer = _completer(shell)
 
 
@@ -198,7 +214,9 @@ def unload(shell: InteractiveShell) -> None:
         for name in names:
             shell.magics_manager.magics[kind].pop(name, None)
     shell.magics_manager.registry.pop("FileMagics", None)
-    shell.configurables.remove(loaded.config)
+    for configurable in (loaded.config, loaded.magics):  # every `Magics` adds itself when it is made
+        shell.configurables.remove(configurable)
+    loaded.config.parent = None
     matchers = _matchers(shell)
     if matchers is not None and loaded.completer in matchers:
         matchers.remove(loaded.completer)

@@ -12,20 +12,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbfiles import _credentials
-from nbfiles._arrival import Arrival
 from nbfiles._client import LARGEST_PAGE, Client
-from nbfiles._config import LARGE_FILE_SIZE, NbFiles, Place, expiry, place, settings
+from nbfiles._config import LARGE_FILE_SIZE, NbFiles, Place, check_betas, expiry, place, settings
 from nbfiles._errors import Error, FileTooLargeError, InputError, ResponseError
 from nbfiles._local_process import LOCAL
 from nbfiles._models import FileMetadata, Page
 from nbfiles._names import visible
-from nbfiles._tasks import Ask, Delete, Patience, Task, Upload
+from nbfiles._tasks import Ask, Delete, Download, Patience, Task, Upload
 from nbfiles._transfer import TransferManager
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from nbfiles._credentials import Credential, Secret
     from nbfiles._events import Observer
@@ -218,9 +216,9 @@ class Session:
         """Return the task that deletes one file."""
         return Delete(file_id)
 
-    def download(self, file_id: str, to: str | os.PathLike[str] | None, *, overwrite: bool) -> Ask[Path]:
+    def download(self, file_id: str, to: str | os.PathLike[str] | None, *, overwrite: bool) -> Download:
         """Return the task that fetches one file into a folder."""
-        return Ask(partial(_fetch, file_id=file_id, to=to, overwrite=overwrite), name=file_id)
+        return Download(file_id, to, overwrite=overwrite)
 
     # -- running -----------------------------------------------------------------------------------------------------
 
@@ -244,7 +242,7 @@ class Session:
         if jobs is not None and not 1 <= jobs <= MOST_JOBS:
             raise InputError(f"jobs must be from 1 to {MOST_JOBS}, not {jobs}", "Leave it out to let nbfiles choose.")
         where, credential = self.find()
-        where = replace(where, betas=tuple(dict.fromkeys((*where.betas, *how.betas))))
+        where = replace(where, betas=tuple(dict.fromkeys((*where.betas, *check_betas(how.betas)))))
         connect = partial(_connect, where, credential)
         return TransferManager(connect, jobs=min(jobs or DEFAULT_JOBS, max(1, count)), patience=self.patience)
 
@@ -310,15 +308,3 @@ def _newest(client: Client, first: int | None) -> list[FileMetadata]:
         if first is not None and len(files) >= first:
             break
     return files
-
-
-def _fetch(client: Client, file_id: str, to: str | os.PathLike[str] | None, *, overwrite: bool) -> Path:
-    """Fetch one file into its folder, whole or not at all."""
-    metadata = client.metadata(file_id)
-    with (
-        client.download(file_id) as pieces,
-        Arrival(to, metadata.filename, metadata.size_bytes, overwrite=overwrite) as arrival,
-    ):
-        for piece in pieces:
-            arrival.write(piece)
-        return arrival.publish()

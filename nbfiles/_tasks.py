@@ -10,9 +10,12 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from nbfiles._arrival import Arrival
 from nbfiles._config import ANSWER_TIMEOUT
 from nbfiles._errors import (
+    APIError,
     CertificateError,
+    ConflictError,
     ConnectionFailedError,
     DeadlineError,
     Error,
@@ -27,7 +30,9 @@ from nbfiles._names import visible
 from nbfiles._payload import Digest
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from nbfiles._client import Client
     from nbfiles._models import DeletedFile, FileMetadata
@@ -108,6 +113,7 @@ class Turn:
     cancelled: Callable[[], bool]
     progress: Callable[[int], None]  # bytes of the file that the socket took
     limit: Callable[[float], None]  # no more than so many seconds from now
+    allow: Callable[[float], None]  # so many seconds from now, however many there were
 
 
 class Upload:
@@ -199,8 +205,32 @@ class Upload:
             raise ResponseError(f"the answer is about {metadata.size_bytes} bytes, and {self.size} were sent")
 
 
-class Ask(Task[T]):
-    """The task of asking for something that may safely be asked twice.
+class _Repeatable(Task[T]):
+    """What is common to the tasks that may safely be done twice.
+
+    Parameters
+    ----------
+    name : str
+        For events.
+    timeout : float or None
+        Seconds in all.
+    """
+
+    def __init__(self, name: str, timeout: float | None) -> None:
+        self.name, self.size, self.timeout = name, 0, timeout
+
+    def may_repeat(self, error: Error) -> bool:
+        """After whatever another attempt may mend; the statuses are those of the official SDK."""
+        if isinstance(error, RateLimitError | ServerError | ConflictError) or unreached(error):
+            return True
+        return isinstance(error, APIError) and (error.status == 408 or error.should_retry is True)
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+class Ask(_Repeatable[T]):
+    """The task of asking for something.
 
     Parameters
     ----------
@@ -213,38 +243,63 @@ class Ask(Task[T]):
     """
 
     def __init__(self, verb: Callable[[Client], T], *, name: str = "", timeout: float | None = None) -> None:
+        super().__init__(name, timeout)
         self._verb = verb
-        self.name, self.size, self.timeout = name, 0, timeout
 
     def attempt(self, client: Client, turn: Turn) -> T:  # noqa: ARG002  # the protocol's
         """Ask once."""
         return self._verb(client)
 
-    def may_repeat(self, error: Error) -> bool:
-        """After whatever another attempt may mend."""
-        return isinstance(error, RateLimitError | ServerError) or unreached(error)
 
-    def close(self) -> None:
-        """Nothing is kept."""
-
-
-class Delete(Ask["DeletedFile | None"]):
+class Delete(_Repeatable["DeletedFile | None"]):
     """The task of deleting one file; that it is gone already counts as done only if an attempt of ours went before.
 
     The result is None in that case: the answer to the attempt that deleted it was lost.
     """
 
     def __init__(self, file_id: str, *, timeout: float | None = None) -> None:
-        super().__init__(lambda client: client.delete(file_id), name=file_id, timeout=timeout)
+        super().__init__(file_id, timeout)
 
     def attempt(self, client: Client, turn: Turn) -> DeletedFile | None:
         """Delete once."""
         try:
-            return super().attempt(client, turn)
+            return client.delete(self.name)
         except NotFoundError:
             if turn.attempt == 1:
                 raise
             return None
+
+
+class Download(_Repeatable["Path"]):
+    """The task of fetching one file into a folder, whole or not at all. Its size decides how long that may take.
+
+    Parameters
+    ----------
+    file_id : str
+    to, overwrite
+        As in `Arrival`.
+    timeout : float or None, default None
+        Seconds in all.
+    """
+
+    def __init__(
+        self, file_id: str, to: str | os.PathLike[str] | None, *, overwrite: bool, timeout: float | None = None
+    ) -> None:
+        super().__init__(file_id, timeout)
+        self._to, self._overwrite = to, overwrite
+
+    def attempt(self, client: Client, turn: Turn) -> Path:
+        """Fetch the whole file once."""
+        metadata = client.metadata(self.name)
+        if self.timeout is None:
+            turn.allow(turn.patience.limit(metadata.size_bytes))
+        with (
+            client.download(self.name) as pieces,
+            Arrival(self._to, metadata.filename, metadata.size_bytes, overwrite=self._overwrite) as arrival,
+        ):
+            for piece in pieces:
+                arrival.write(piece)
+            return arrival.publish()
 
 
 def unreached(error: Error) -> bool:

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_NEVER = float("inf")
+
 
 class Line:
     """The socket under one worker, so that another thread can cut it.
@@ -57,9 +59,9 @@ class Line:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._socket: socket.socket | None = None
-        self._is_cut = False
-        self.late = False
-        self.deadline = float("inf")  # time.monotonic() at which the waiter cuts this line
+        self._cancelled = False  # for good
+        self._deadline = _NEVER
+        self.late = False  # until the next attempt
 
     def trace(self, event: str, info: Mapping[str, Any]) -> None:
         """Remember the socket of a new connection. Proxied ones have other prefixes, so the ending decides."""
@@ -68,25 +70,42 @@ class Line:
         found = info["return_value"].get_extra_info("socket")
         with self._lock:
             self._socket = found
-            if self._is_cut:
+            if self._cancelled or self.late:
                 self._shutdown()
 
-    def cut(self, *, late: bool = False) -> None:
-        """Make whatever the worker does on its socket fail now."""
+    def cancel(self) -> None:
+        """Make whatever the worker does on its socket fail, now and from now on."""
         with self._lock:
-            self.late = self.late or late
-            self._is_cut = True
+            self._cancelled = True
             self._shutdown()
 
-    def mend(self, deadline: float) -> None:
-        """Begin a task: a line that was cut for being late may be used again."""
+    def cut_if_late(self, now: float) -> None:
+        """Make it fail if its time is up at `now` (of `time.monotonic`)."""
         with self._lock:
-            self.late = self._is_cut = False
-            self.deadline = deadline
+            if now > self._deadline and not self.late:
+                self.late = True
+                self._shutdown()
+
+    def begin(self, deadline: float) -> None:
+        """Begin an attempt that may last until `deadline`; a line that was cut for being late may be used again."""
+        with self._lock:
+            self.late = False
+            self._deadline = deadline
+
+    def end(self) -> None:
+        """End the attempt: between two of them nobody is late."""
+        with self._lock:
+            self._deadline = _NEVER
 
     def limit(self, seconds: float) -> None:
-        """Let the task have no more than `seconds` from now, and no more than it had."""
-        self.deadline = min(self.deadline, time.monotonic() + seconds)
+        """Let the attempt have no more than `seconds` from now, and no more than it had."""
+        with self._lock:
+            self._deadline = min(self._deadline, time.monotonic() + seconds)
+
+    def allow(self, seconds: float) -> None:
+        """Let the attempt have `seconds` from now, however many it had."""
+        with self._lock:
+            self._deadline = time.monotonic() + seconds
 
     def _shutdown(self) -> None:
         if self._socket is None:
@@ -102,7 +121,7 @@ class TransferManager:
     Parameters
     ----------
     connect : callable
-        ``connect(trace=...)`` returns a new `Client`; called once in each worker.
+        ``connect(trace)`` returns a new `Client`; called once in each worker.
     jobs : int, default 8
         Workers at the most.
     patience : Patience
@@ -140,8 +159,10 @@ class TransferManager:
         try:
             run.start()
             while not run.ended:
+                # Not `asyncio.wait_for`: in Python 3.11 it forgets a cancel that comes together with an event.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), 0.1)
+                    async with asyncio.timeout(0.1):
+                        await wake.wait()
                 wake.clear()
                 run.pump(0)
         except BaseException:
@@ -213,14 +234,13 @@ class _Run:
             self._tick()
         now = time.monotonic()
         for line in self._lines:
-            if now > line.deadline and not line.late:
-                line.cut(late=True)
+            line.cut_if_late(now)
 
     def cancel(self) -> None:
         """Stop everything: no new attempt, no new task, and nobody blocks in a socket."""
         self._stop.set()
         for line in self._lines:
-            line.cut()
+            line.cancel()
         self._drain()
 
     def alive(self) -> bool:
@@ -264,7 +284,7 @@ class _Run:
                     client = client or self._connect(line.trace)
                     self._results[number] = self._perform(number, task, client, line)
                 except BaseException as error:  # noqa: BLE001  # it belongs to the waiter, whatever it is
-                    if isinstance(error, _HOPELESS):
+                    if isinstance(error, _HOPELESS) and not isinstance(error, DeadlineError):
                         self._hopeless = error
                     self._results[number] = error
                     self._tell(Failed(number, error))
@@ -284,9 +304,9 @@ class _Run:
         attempt = 0
         while True:
             attempt += 1
-            line.mend(end)
+            line.begin(end)
             sent = _Counter(number, task.size, self._tell)
-            turn = Turn(attempt, self._patience, self._stop.is_set, sent, line.limit)
+            turn = Turn(attempt, self._patience, self._stop.is_set, sent, line.limit, line.allow)
             try:
                 result = task.attempt(client, turn)
             except Error as error:
@@ -296,7 +316,7 @@ class _Run:
                     self._tell(Done(number, result, sent.value))
                 return result
             finally:
-                line.deadline = float("inf")
+                line.end()
             delay = self._delay(task, failure, attempt, end)
             if delay is None:
                 raise failure
@@ -315,9 +335,13 @@ class _Run:
             return None
         if not task.may_repeat(failure):
             return None
-        asked = failure.retry_after if isinstance(failure, APIError) else 0.0
-        if asked is None and isinstance(failure, RateLimitError):
-            return None  # a 429 that names no time is a spending limit: waiting does not help
+        asked = None
+        if isinstance(failure, APIError):
+            asked = failure.retry_after
+            # A 429 that names no time is a spending limit: waiting does not help.
+            useless = isinstance(failure, RateLimitError) and asked is None and not failure.should_retry
+            if useless or failure.should_retry is False:
+                return None
         delay = self._patience.wait(attempt, asked)
         return delay if time.monotonic() + delay < end else None
 
@@ -349,7 +373,7 @@ def _late(error: Error, task: Task[Any], limit: float) -> Error:
     """Say that the line was cut because time was up."""
     if isinstance(error, UnknownOutcomeError):
         return UnknownOutcomeError(
-            f"{visible(task.name)} was sent, but no answer came within {limit:.0f} s; it may have arrived",
+            f"{visible(task.name)} was sent, but no answer came in time; it may have arrived",
             error.way_out,
         )
     if not isinstance(error, ConnectionFailedError):
