@@ -50,17 +50,13 @@ class Wire:
 
     def read(self) -> bytes:
         """Return the next bytes; none when the peer has ended the connection, properly or not."""
-        while True:
-            try:
-                data = self._receive() if self._tls is None else self._tls.read(_PIECE)
-            except ssl.SSLWantReadError:
-                self._fill()
-                continue
-            except OSError:
-                data = b""
-            if not data:
-                self.ended.set()
-            return data
+        try:
+            data = self._receive() if self._tls is None else self._decrypt()
+        except OSError:
+            data = b""
+        if not data:
+            self.ended.set()
+        return data
 
     def write(self, data: bytes) -> None:
         """Send `data`."""
@@ -88,6 +84,13 @@ class Wire:
         data = self.sock.recv(_PIECE)
         self.raw += data
         return data
+
+    def _decrypt(self) -> bytes:
+        while True:
+            try:
+                return self._tls.read(_PIECE)
+            except ssl.SSLWantReadError:
+                self._fill()
 
     def _fill(self) -> None:
         data = self._receive()
