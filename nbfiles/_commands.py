@@ -209,7 +209,7 @@ def _bind(
     parts: Sequence[_Part], outcomes: Sequence[Outcome], notebook: Notebook, *, local: bool
 ) -> tuple[FileTable, list[str]]:
     """Bind the names whose files all arrived; return the table and those names."""
-    rows, bound = list[Row](), list[str]()
+    rows, bound = list[Row](), dict[str, Any]()
     left = iter(outcomes)
     for part in parts:
         mine = [next(left) for _ in part.payloads]
@@ -219,9 +219,10 @@ def _bind(
         if part.target is None or not arrived:
             continue
         ids = [FileId.of(outcome.metadata) for outcome in mine if outcome.metadata is not None]
-        notebook.names[part.target] = ids if part.payloads.many else ids[0]
-        bound.append(part.target)
-    return remember(file_table(rows, local=local)), bound
+        bound[part.target] = ids if part.payloads.many else ids[0]
+    table = remember(file_table(rows, local=local))
+    notebook.names.update(bound)  # all names in one step, which no interrupt can divide
+    return table, list(bound)
 
 
 def _failure(parts: Sequence[_Part], outcomes: Sequence[Outcome], table: FileTable, notebook: Notebook) -> Error | None:

@@ -116,6 +116,10 @@ class FileMagics(Magics):
             failure = _usage(error)
         except Error as error:
             failure = _in_one_line(error)
+        except KeyboardInterrupt:
+            # A new one, without the frames it went through: to render those of pandas takes IPython most of a second.
+            failure = KeyboardInterrupt()
+            failure._render_traceback_ = lambda: ["KeyboardInterrupt: stopped"]  # type: ignore[attr-defined]
         else:
             hidden = command.hidden or command.options.get("quiet")
             return None if hidden and _would_be_shown() else result
