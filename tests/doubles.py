@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,8 @@ class Wire:
                 self._flush()
                 self._fill()
             else:
-                return self._flush()
+                self._flush()
+                return
 
     def read(self) -> bytes:
         """Return the next bytes; none when the peer has ended the connection, properly or not."""
@@ -198,7 +199,7 @@ class Server:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -256,7 +257,7 @@ class Server:
                 rest = bytes(exchange.body[exchange.length :])
 
 
-# -- scripts -------------------------------------------------------------------------------------------------------------
+# -- scripts ---------------------------------------------------------------------------------------------------------
 
 
 def stored(exchange: Exchange) -> None:
@@ -333,7 +334,7 @@ def breaks_off(after: int | None = None, *, reset: bool = True, early: bytes = b
     return script
 
 
-# -- what a request says, by a parser that is not ours -------------------------------------------------------------------
+# -- what a request says, by a parser that is not ours ---------------------------------------------------------------
 
 
 class Part(NamedTuple):
@@ -390,7 +391,7 @@ def metadata(file_id: str = "file_0000", **fields: Any) -> dict[str, Any]:
     } | fields
 
 
-# -- the proxy -----------------------------------------------------------------------------------------------------------
+# -- the proxy -------------------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -419,7 +420,7 @@ class Proxy:
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -450,7 +451,7 @@ class Proxy:
                 head += data
             tunnel = Tunnel(head, bytearray())
             self.tunnels.append(tunnel)
-            method, target, *_ = head.decode("latin-1").split(" ") + ["", ""]
+            method, target, *_ = [*head.decode("latin-1").split(" "), "", ""]
             address = self._routes.get(target.rpartition(":")[0])
             if method != "CONNECT" or address is None:
                 client.sendall(b"HTTP/1.1 502 No\r\ncontent-length: 0\r\n\r\n")

@@ -100,7 +100,8 @@ def test_no_key(world, monkeypatch, tmp_path):
     """Without a key nothing is read or written, and the line says the three ways to go on."""
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     ran = world.run("%upload df as x")
-    expected = "No API key: set ANTHROPIC_API_KEY, call nbfiles.login(), or try everything without an account: %files use local"
+    ways = "set ANTHROPIC_API_KEY, call nbfiles.login(), or try everything without an account: %files use local"
+    expected = f"No API key: {ways}"
     assert (expected, "CredentialError", "old") == (str(ran.error), type(ran.error).__name__, world.names["x"])
     assert expected == ran.printed.strip()
 

@@ -48,7 +48,7 @@ ANY_TEXT = st.text(st.characters(), max_size=300) | st.text(
 @example("😀" * 255)
 @example("a" * 520)
 def test_rule_of_names(name):
-    """A name that is taken holds to the whole rule and is not altered; one that is refused breaks it and is told why."""
+    """A name that is taken holds to the whole rule, unaltered; one that is refused breaks it and is told why."""
     bad = {char for char in name if char in FORBIDDEN or unicodedata.category(char) in {"Cc", "Cs"}}
     holds = 1 <= len(name) <= MAX_NAME and name not in {".", ".."} and not bad
     try:
@@ -129,7 +129,8 @@ def test_visible(text):
 @pytest.mark.parametrize(
     ("char", "expected"),
     [
-        ("\x1b", "<U+001B>"), ("\x7f", "<U+007F>"), ("\x85", "<U+0085>"), ("\u202e", "<U+202E>"), ("\u2066", "<U+2066>"),
+        ("\x1b", "<U+001B>"), ("\x7f", "<U+007F>"), ("\x85", "<U+0085>"), ("\u202e", "<U+202E>"),
+        ("\u2066", "<U+2066>"),
         ("\u200b", "<U+200B>"), ("\ufeff", "<U+FEFF>"), ("\u2028", "<U+2028>"), ("\U000e0041", "<U+E0041>"),
         ("\ud800", "<U+D800>"), ("\n", "<U+000A>"), ("é", "é"), (" ", " "), ("\u00a0", "\u00a0"), ("😀", "😀"),
     ],
@@ -181,7 +182,8 @@ def test_auto(ending, mime_type):
     ("head", "mime_type"),
     [
         (b"%PDF-1.7", "application/pdf"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"),
-        (b"GIF87a", "image/gif"), (b"GIF89a", "image/gif"), (b"RIFF....WEBP", "image/webp"), (b"RIFF....WAVE", "text/plain"),
+        (b"GIF87a", "image/gif"), (b"GIF89a", "image/gif"), (b"RIFF....WEBP", "image/webp"),
+        (b"RIFF....WAVE", "text/plain"),
         (b"PAR1", TYPES[".parquet"]), (b"ARROW1\0\0", TYPES[".feather"]), (b"PK\x03\x04", "application/zip"),
         (b"\x1f\x8b", "application/gzip"), (b"hello", "text/plain"), (b"", OCTETS), (b"a\0b", OCTETS),
     ],
@@ -245,7 +247,8 @@ def test_any_type(text):
 @pytest.mark.parametrize(
     ("name", "purpose", "mime_type"),
     [
-        ("a.html", "document", "text/plain"), ("a.ipynb", "document", "text/plain"), ("a.sql", "document", "text/plain"),
+        ("a.html", "document", "text/plain"), ("a.ipynb", "document", "text/plain"),
+        ("a.sql", "document", "text/plain"),
         ("a.pdf", "document", "application/pdf"), ("a.csv", "container", "text/csv"), ("a.webp", "image", "image/webp"),
     ],
 )  # fmt: skip
@@ -256,7 +259,8 @@ def test_purpose(name, purpose, mime_type):
 
 @pytest.mark.parametrize(
     ("name", "purpose"),
-    [("a.xlsx", "document"), ("a.png", "document"), ("a.zip", "document"), ("a.svg", "image"), ("a.pdf", "image"), ("a.csv", "image")],
+    [("a.xlsx", "document"), ("a.png", "document"), ("a.zip", "document"),
+     ("a.svg", "image"), ("a.pdf", "image"), ("a.csv", "image")],
 )  # fmt: skip
 def test_purpose_refused(name, purpose):
     """A file that cannot serve its purpose is refused before it is sent."""

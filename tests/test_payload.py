@@ -289,8 +289,9 @@ def test_payloads_close_all(spool_folder):
     for _ in range(3):
         with Spool() as spool:
             items.append(spool.payload(name="a.txt", source="x"))
-    with pytest.raises(ZeroDivisionError), Payloads(items, many=True) as made:
-        assert (3, True, items) == (len(made), made.many, list(made))
+    made = Payloads(items, many=True)
+    assert (3, True, items) == (len(made), made.many, list(made))
+    with pytest.raises(ZeroDivisionError), made:
         raise ZeroDivisionError
     assert [] == list(spool_folder.iterdir())
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import functools
-import os
 import pickle
 import ssl
 import threading
 import time
 import traceback
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import trustme
@@ -26,7 +26,6 @@ from nbfiles._transfer import TransferManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 CANARY = "sk-ant-api03-CANARY-5f1c0de5ca1ab1e"
 # A hundredth of what a person gets: the rules are the same.
@@ -73,7 +72,7 @@ class _Zeros:
     def __init__(self, size: int) -> None:
         self._left = size
 
-    def __enter__(self) -> _Zeros:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None: ...
@@ -131,7 +130,7 @@ def keeps_the_secret(error: BaseException) -> None:
     assert "\n" not in str(error)
 
 
-# -- certificates --------------------------------------------------------------------------------------------------------
+# -- certificates ----------------------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -154,7 +153,7 @@ def tls(*names: str, by: trustme.CA | None = None, **options: Any) -> ssl.SSLCon
     return context
 
 
-# -- what is left afterwards ---------------------------------------------------------------------------------------------
+# -- what is left afterwards -----------------------------------------------------------------------------------------
 
 
 def workers() -> list[str]:
@@ -165,9 +164,9 @@ def workers() -> list[str]:
 def sockets() -> int:
     """Return how many sockets this process has open."""
     count = 0
-    for handle in os.listdir("/proc/self/fd"):
+    for handle in Path("/proc/self/fd").iterdir():
         try:
-            count += os.readlink(f"/proc/self/fd/{handle}").startswith("socket:")
+            count += str(handle.readlink()).startswith("socket:")
         except OSError:  # the descriptor of this very listing
             continue
     return count

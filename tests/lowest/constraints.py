@@ -12,7 +12,7 @@ from pathlib import Path
 
 def constraints() -> list[str]:
     """Return ``name==version`` for the package's own dependencies and its ``formats``."""
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
     declared = [*project["dependencies"], *project["optional-dependencies"]["formats"]]
     return [re.sub(r"^([\w.-]+)(?:\[.*\])?>=([\w.]+).*$", r"\1==\2", one) for one in declared]
 
