@@ -157,8 +157,9 @@ def tls(*names: str, by: trustme.CA | None = None, **options: Any) -> ssl.SSLCon
 
 
 def workers() -> list[str]:
-    """Return the names of the engine's threads that are alive."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("nbfiles-")]
+    """Return the names of the engine's threads that are alive; the private loop of coroutines stays, by design."""
+    names = (thread.name for thread in threading.enumerate())
+    return [name for name in names if name.startswith("nbfiles-") and name != "nbfiles-loop"]
 
 
 def sockets() -> int:
