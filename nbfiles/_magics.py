@@ -250,7 +250,10 @@ def _completer(shell: InteractiveShell) -> Callable[..., Any]:
 
         def nbfiles_matcher(text: str) -> list[str]:
             offer = found(shell.Completer.text_until_cursor)
-            return offer.words if offer is not None and offer.fragment == text else []
+            if offer is None or not offer.fragment.endswith(text):
+                return []
+            before = offer.fragment.removesuffix(text)  # it splits words at quotes and spaces, and asks for the rest
+            return [word.removeprefix(before) for word in offer.words if word.startswith(before)]
 
         return nbfiles_matcher
 

@@ -24,6 +24,7 @@ BLOCKS: tuple[str, ...] = get_args(Block)
 MAX_NAME = 255
 FORBIDDEN = '<>:"|?*\\/'
 OCTETS = "application/octet-stream"
+HEAD = 512  # bytes looked at to tell a type
 
 # What an ending is, whatever the operating system thinks. Measured guesses of the standard library call .parquet,
 # .ipynb and .jsonl octet-stream on one machine and something else on the next.
@@ -310,9 +311,18 @@ def _sniff(head: bytes) -> str:
             return mime_type
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
-    if head and not _is_binary("", head):
+    if head and not _is_binary("", head) and _is_utf8(head):
         return "text/plain"
     return OCTETS
+
+
+def _is_utf8(head: bytes) -> bool:
+    """Whether `head` can be the beginning of UTF-8; its last character may be cut."""
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return len(head) == HEAD and error.start > HEAD - 4 and error.reason == "unexpected end of data"
+    return True
 
 
 def _is_binary(ending: str, head: bytes) -> bool:

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self
 
 from nbfiles._errors import SourceChangedError, SourceError
-from nbfiles._names import check_filename, mime_type_for, visible
+from nbfiles._names import HEAD, check_filename, mime_type_for, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
 CHUNK = 1 << 20  # bytes per read and per write; smaller costs CPU, larger costs memory (measured)
-HEAD = 512  # bytes looked at to tell a type
 
 
 class Hash(Protocol):

@@ -8,6 +8,7 @@ import io
 import re
 import sys
 import types
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,6 @@ from nbfiles import _config, _files, _results
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from IPython.core.completer import Completion
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -42,7 +41,9 @@ class Shell:
         quiet = Config({"HistoryManager": {"enabled": False}})
         quiet.merge(config or Config())
         module = types.ModuleType("notebook")
-        self.ip = InteractiveShell(ipython_dir=str(folder), config=quiet, user_module=module)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # IPython's own, such as that another virtual environment is active
+            self.ip = InteractiveShell(ipython_dir=str(folder), config=quiet, user_module=module)
 
     @property
     def names(self) -> dict[str, Any]:
@@ -62,14 +63,11 @@ class Shell:
         assert None is ran.error, ran.printed
         return ran.value
 
-    def completions(self, line: str) -> list[Completion]:
-        """Return what the Tab key offers at the end of `line`, in the way front ends ask."""
-        with provisionalcompleter():
-            return list(self.ip.Completer.completions(line, len(line)))
-
     def complete(self, line: str) -> list[str]:
-        """Return the texts of what the Tab key offers."""
-        return [each.text for each in self.completions(line)]
+        """Return the lines that the Tab key makes of `line`, in the way front ends ask."""
+        with provisionalcompleter():
+            found = list(self.ip.Completer.completions(line, len(line)))
+        return [f"{line[: each.start]}{each.text}{line[each.end :]}" for each in found]
 
 
 @contextlib.contextmanager

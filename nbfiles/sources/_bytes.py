@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from nbfiles._names import OCTETS, TYPES, filename_for, mime_type_for
-from nbfiles._payload import HEAD, Payloads, bytes_payload
+from nbfiles._names import HEAD, OCTETS, TYPES, filename_for, mime_type_for
+from nbfiles._payload import Payloads, bytes_payload
 from nbfiles.sources._registry import named
 
 if TYPE_CHECKING:
@@ -36,15 +36,6 @@ def own_name(obj: Any) -> str | None:
 def ending_for(head: bytes) -> str:
     """Return the ending for content that begins with `head`; ``.bin`` if nothing is known."""
     mime_type = mime_type_for("", head=head, purpose="container")
-    if mime_type == OCTETS or (mime_type == "text/plain" and not _is_utf8(head)):
+    if mime_type == OCTETS:
         return ".bin"
     return next((ending for ending, known in TYPES.items() if known == mime_type), ".bin")
-
-
-def _is_utf8(head: bytes) -> bool:
-    """Whether `head` can be the beginning of UTF-8; its last character may be cut."""
-    try:
-        head.decode()
-    except UnicodeDecodeError as error:
-        return len(head) == HEAD and error.start > HEAD - 4 and error.reason == "unexpected end of data"
-    return True

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbfiles._errors import SourceError
-from nbfiles._names import filename_for, visible
-from nbfiles._payload import CHUNK, HEAD, Payload, Payloads, Spool, file_payload
+from nbfiles._names import HEAD, filename_for, visible
+from nbfiles._payload import CHUNK, Payload, Payloads, Spool, file_payload
 from nbfiles.sources._bytes import ending_for, own_name
 from nbfiles.sources._registry import named, type_name
 

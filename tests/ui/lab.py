@@ -144,7 +144,7 @@ class Lab:
     browser: Browser
 
     def open(self, name: str, *, scale: float = 1) -> OpenNotebook:
-        """Open the notebook `name` of the root in a new page, and wait until its kernel is idle."""
+        """Open the notebook `name` of the root in a new page, in the light theme, and wait until its kernel is idle."""
         context = self.browser.new_context(viewport={"width": 1280, "height": 1000}, device_scale_factor=scale)
         page = context.new_page()
         opened = OpenNotebook(page)
@@ -161,6 +161,7 @@ class Lab:
             }"""
         )
         opened.wait_idle()
+        opened.use_theme(LIGHT)  # JupyterLab keeps the theme that the test before chose
         return opened
 
     def write(self, name: str, *sources: str) -> str:
