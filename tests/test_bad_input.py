@@ -7,13 +7,12 @@ import socket
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from recorder import Recorder
 from shells import fresh_shell
 
 import nbfiles
-
-MISSING = "UsageError: "
 
 
 @pytest.fixture
@@ -39,61 +38,171 @@ def world(monkeypatch, tmp_path):
         monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
         monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary")
         shell.names["x"] = "old"
-        shell.names["df"] = __import__("pandas").DataFrame({"a": [1]})
+        shell.names["df"] = pd.DataFrame({"a": [1]})
+        before = sorted(folder.rglob("*"))
         yield shell
         assert 0 == server.connections
+        assert before == sorted(folder.rglob("*"))
     assert [] == list(temporary.iterdir())
+
+
+LONG = "n" * 256
+SHORT = f"{'n' * 40}…{'n' * 16}"  # as messages write it
+PARQUET = "a.parquet is application/vnd.apache.parquet"
+SOURCES = "a path, glob or folder, bytes, an open binary file, a DataFrame or Series, or a list of these"
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "marked"),
+    [
+        (
+            "%upload reprot.pdf as x",
+            "there is no file reprot.pdf, and no name reprot; did you mean report.pdf?",
+            "reprot.pdf",
+        ),
+        ("%upload 'reprot.pdf' as x", "there is no file reprot.pdf; did you mean report.pdf?", "'reprot.pdf'"),
+        ("%upload empty/ as x", "no file to send in empty. Look at the spelling, and at the folder you are in.", ""),
+        ("%upload folder/*.cvs as x", "no file matches folder/*.cvs; did you mean folder/a.csv?", "folder/*.cvs"),
+        ("%upload pipe as x", "pipe is a pipe, not a file. Copy its content into a file first.", ""),
+        ("%upload /dev/zero as x", "/dev/zero is a device, not a file. Copy its content into a file first.", ""),
+        (
+            "%upload 'ques?tion.txt' as x",
+            (
+                "the file name ques?tion.txt holds ?, which the Files API refuses. "
+                "Give another with --name (name= in Python)."
+            ),
+            "",
+        ),
+        (
+            "%upload report.pdf as x --name a:b",
+            "--name: the file name a:b holds :, which the Files API refuses",
+            "a:b",
+        ),
+        ("%upload report.pdf as x --name d/a.pdf", "--name must be a file name without folders", "d/a.pdf"),
+        (
+            "%upload big.bin as x",
+            "big.bin has 524,288,001 bytes; one file may have 524,288,000 at most. Nothing was sent.",
+            "",
+        ),
+        (
+            "%upload report.pdf as x --exprie 7d",
+            "there is no option --exprie; did you mean --expires?",
+            "--exprie",
+        ),
+        ("%upload report.pdf as x --expires 100d", "--expires must be from 1h to 90d", "100d"),
+        (
+            "%upload report.pdf as x --type nonsense",
+            "--type: nonsense is not a MIME type. Write it like text/plain or application/pdf.",
+            "nonsense",
+        ),
+        (
+            "%upload report.pdf as x --type text/plain",
+            (
+                "report.pdf is not text, and text/plain would make Claude read it as text. "
+                "Leave --type out, or name its real type."
+            ),
+            "",
+        ),
+        (
+            "%upload df as x --name a.parquet --for document",
+            (
+                f"{PARQUET}, and a document must be a PDF or plain text. "
+                "Convert it, or use --for container (for_='container')."
+            ),
+            "",
+        ),
+        (
+            "%upload report.pdf as class",
+            "class is a Python keyword; choose another name, such as class_id",
+            "class",
+        ),
+        ("%upload report.pdf as list", "list is a Python builtin; choose another name, such as list_id", "list"),
+        (
+            "%upload report.pdf as get_ipython",
+            "get_ipython belongs to IPython; choose another name",
+            "get_ipython",
+        ),
+        (
+            "%upload df as df",
+            "df holds what is uploaded and would be lost; choose another name, such as df_id",
+            "df",
+        ),
+        (
+            "%upload {1, 2} as x",
+            "{1, 2} is a set, which has no order that its ids could keep. Make it a list: sorted(x), or list(x).",
+            "",
+        ),
+        ("%upload [] as x", "[] is empty. There is nothing to upload.", ""),
+        ("%upload 5 as x", f"5 is an int, which cannot be uploaded. What can: {SOURCES}.", ""),
+        (
+            "%upload report.pdf as x, nowhere.csv as y",
+            "there is no file nowhere.csv, and no name nowhere",
+            "nowhere.csv",
+        ),
+        (
+            "%upload report.pdf as x, big.bin as y",
+            "big.bin has 524,288,001 bytes; one file may have 524,288,000 at most. Nothing was sent.",
+            "",
+        ),
+        (
+            "%upload s3://bucket/a.csv as x",
+            "URLs are not there yet; download the file and upload it from here",
+            "s3://bucket/a.csv",
+        ),
+        ("%upload folder/ as x --zip", "--zip is not there yet; leave it out", "--zip"),
+        (
+            "%files prune --older 7d",
+            "%files prune is not there yet; %files list, info, download and delete are",
+            "prune",
+        ),
+        ("%files info nobody", "nobody is not defined", "nobody"),
+        ("%files use elsewhere", "%files use takes one of local and anthropic", "elsewhere"),
+    ],
+)
+def test_one_line_and_nothing_sent(world, line, said, marked):
+    """The line says what is wrong, a mark where; no connection is made, no file is left, the old value stays."""
+    ran = world.run(line)
+    assert "UsageError" == type(ran.error).__name__
+    first, *caret = str(ran.error).split("\n")
+    assert said == first
+    if marked:
+        quoted, mark = caret
+        assert (f"  {line}", marked) == (quoted, quoted[mark.index("^") : mark.rindex("^") + 1])
+    else:
+        assert [] == caret
+    assert f"UsageError: {ran.error}\n" == ran.printed
+    assert "old" == world.names["x"]
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("%upload reprot.pdf as x", "there is no file reprot.pdf, and no name reprot; did you mean report.pdf?"),
-        ("%upload 'reprot.pdf' as x", "there is no file reprot.pdf; did you mean report.pdf?"),
-        ("%upload empty/ as x", "empty"),
-        ("%upload folder/*.cvs as x", "no file matches folder/*.cvs; did you mean folder/a.csv?"),
-        ("%upload pipe as x", "pipe is a pipe, not a file. Copy its content into a file first."),
-        ("%upload /dev/zero as x", "/dev/zero is a device, not a file. Copy its content into a file first."),
         ("%upload 'broken' as x", "there is no file broken"),
-        ("%upload 'ques?tion.txt' as x", "holds ?, which the Files API refuses"),
-        ("%upload report.pdf as x --name " + "n" * 256, "256 characters, and the Files API takes 255"),
-        ("%upload report.pdf as x --name a:b", "holds :"),
-        ("%upload big.bin as x", "big.bin has 524,288,001 bytes; one file may have 524,288,000 at most"),
-        ("%upload report.pdf as x --exprie 7d", "there is no option --exprie; did you mean --expires?"),
-        ("%upload report.pdf as x --expires 100d", "--expires must be from 1h to 90d"),
-        ("%upload report.pdf as x --type nonsense", "nonsense is not a MIME type"),
-        ("%upload report.pdf as x --type text/plain", "report.pdf is not text"),
-        ("%upload df as x --name a.parquet --for document", "a document must be a PDF or plain text"),
-        ("%upload report.pdf as class", "class is a Python keyword"),
-        ("%upload report.pdf as list", "list is a Python builtin"),
-        ("%upload report.pdf as get_ipython", "get_ipython belongs to IPython"),
-        ("%upload df as df", "df holds what is uploaded and would be lost"),
-        ("%upload {1, 2} as x", "set"),
-        ("%upload (n for n in [df]) as x", "generator"),
-        ("%upload [] as x", "empty"),
-        ("%upload 5 as x", "int"),
-        ("%upload df as x --opt nonsense=1", "nonsense"),
-        ("%upload df as x --format docx", "docx"),
-        ("%upload report.pdf as x, nowhere.csv as y", "there is no file nowhere.csv"),
-        ("%upload report.pdf as x, big.bin as y", "big.bin has 524,288,001 bytes"),
-        ("%upload s3://bucket/a.csv as x", "URLs are not there yet"),
-        ("%upload folder/ as x --zip", "--zip is not there yet"),
-        ("%files prune --older 7d", "%files prune is not there yet"),
-        ("%files info nobody", "nobody"),
-        ("%files use elsewhere", "%files use takes one of local and anthropic"),
+        ("%upload 'loop' as x", "there is no file loop"),
+        (f"%upload report.pdf as x --name {LONG}", f"{SHORT} has 256 characters, and the Files API takes 255"),
+        ("%upload (n for n in [df]) as x", "is a generator, which has no order that its ids could keep"),
+        ("%upload df as x --opt nonsense=1", "csv has no option nonsense. It has: "),
+        ("%upload df as x --format docx", "there is no format docx for a frame. It is one of csv, "),
     ],
 )
-def test_one_line_and_nothing_sent(world, line, said):
-    """The line says what is wrong; no connection is made, no file is left, the old value stays."""
+def test_a_long_line_is_one_line_too(world, line, said):
+    """Where an error has to list much, it still is one line, or one with its mark."""
     ran = world.run(line)
-    assert "UsageError" == type(ran.error).__name__
     first, *caret = str(ran.error).split("\n")
     assert said in first
-    assert len(caret) in {0, 2}, ran.printed
-    assert not caret or "^" in caret[1]
-    assert ran.printed.startswith(MISSING)
-    assert "Traceback" not in ran.printed
+    assert len(caret) in {0, 2}
+    assert f"UsageError: {ran.error}\n" == ran.printed
     assert "old" == world.names["x"]
+
+
+def test_what_is_no_error(world, monkeypatch):
+    """A name of exactly 255 characters, a folder and a glob are fine: only the server is missing here."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", f"http://127.0.0.1:{port}")
+    ran = world.run("%upload n*.txt as x, folder/ as y, folder/*.csv as z --no-retry")
+    assert {nbfiles.ConnectionFailedError} == {type(failure) for failure in ran.error.failures}
+    assert ("old", ["failed"] * 3) == (world.names["x"], ran.error.table["status"].tolist())
 
 
 def test_no_key(world, monkeypatch, tmp_path):
@@ -138,24 +247,19 @@ def test_a_server_that_is_down(world, monkeypatch):
     assert (1, "old") == (len(ran.printed.strip().splitlines()), world.names["x"])
 
 
-def test_a_file_that_may_not_be_read(world):
+def test_a_file_that_may_not_be_read(tmp_path):
     """A file whose permissions forbid it is refused. In a child without privileges: root may read everything."""
-    secret = os.path.abspath("secret.txt")  # noqa: PTH100  # the child must find it from anywhere
-    with open(secret, "w", encoding="utf-8") as file:  # noqa: PTH123
-        file.write("x")
-    os.chmod(secret, 0)  # noqa: PTH101
+    tmp_path.chmod(0o755)
+    (tmp_path / "secret.txt").write_text("x")
+    (tmp_path / "secret.txt").chmod(0)
     code = (
-        "import os, sys, nbfiles, nbfiles._payload, nbfiles._names\n"
-        "folder = os.path.dirname(sys.argv[1])\n"
-        "handle = os.open(folder, os.O_RDONLY)\n"
-        "os.fchdir(handle)\n"
+        "import os, nbfiles, nbfiles._payload, nbfiles._names\n"
         "if os.geteuid() == 0: os.seteuid(65534)\n"
         "try: nbfiles._payload.file_payload('secret.txt')\n"
-        "except nbfiles.Error as error: print(error)\n"
+        "except nbfiles.SourceError as error: print(error)\n"
     )
-    parent = os.path.dirname(secret)  # noqa: PTH120
-    said = subprocess.run([sys.executable, "-c", code, secret], capture_output=True, text=True, cwd=parent, check=True)
-    assert "secret.txt may not be read by you. Change its permissions, or copy it.\n" == said.stdout
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert "secret.txt may not be read by you. Change its permissions, or copy it.\n" == done.stdout
 
 
 def test_one_file_is_asked_for(world):
