@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import abc
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -43,7 +44,7 @@ class _Value(NamedTuple):
     end: int
 
 
-class Reader:
+class Reader(abc.ABC):
     """Reads a line from left to right: the part that all magics share, which is options and the end."""
 
     magic: Magic
@@ -95,17 +96,17 @@ class Reader:
         """Whether dashes begin an option here."""
         return True
 
+    @abc.abstractmethod
     def comma(self) -> None:
         """Take a comma."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def word(self) -> None:
         """Take a word that is no option."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def finish(self) -> Command:
         """Check the whole, and make it a command."""
-        raise NotImplementedError
 
     def command(self, **parts: Any) -> Command:
         """Make the command, with what all magics share."""
