@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from nbfiles._models import DeletedFile, FileId, FileMetadata
     from nbfiles._table import FileTable
     from nbfiles.sources import text
+    from nbfiles.widget import UploadWidget
 
     last: FileTable | None
 
@@ -103,6 +104,7 @@ __all__ = [
     "StorageFullError",
     "UnknownOutcomeError",
     "UploadError",
+    "UploadWidget",
     "delete_file",
     "delete_file_async",
     "download_file",
@@ -129,6 +131,7 @@ _HOMES = {
     "FileMetadata": "_models",
     "FileTable": "_table",
     "NbFiles": "_config",
+    "UploadWidget": "widget",
     "login": "_credentials",
     "text": "sources",
 }

@@ -120,7 +120,7 @@ class Chosen:
         given = _checked(cast("dict[str, Any]", options), UPLOAD_DEFAULTS)
         self._session = session
         self._name = given["name"]
-        self._request = Request(
+        self.request = Request(
             name=given["name"],
             type=given["type"],
             for_=_option("for", given["for_"]),
@@ -161,7 +161,7 @@ class Chosen:
         made: list[Payload] = []
         try:
             for source in sources:
-                found = payloads(source, self._request)
+                found = payloads(source, self.request)
                 made.extend(found)
                 self._check_form(found, many=many)
             self._check_name(made)

@@ -177,6 +177,8 @@ class Ticket:
         self._folder = folder
         self._part, self._done, self._failed = (_path(folder, token, end) for end in (".part", ".done", ".failed"))
         self._given_up = threading.Event()
+        self._gate = threading.Lock()  # between a reader that is about to say "that was all" and `discard`
+        self._read_out = False
         self._remove = weakref.finalize(self, _remove, folder, token)
 
     @property
@@ -197,6 +199,35 @@ class Ticket:
         """Whether the ticket was given up on this side."""
         return self._given_up.is_set()
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the time for a landing to begin is over."""
+        return time.time() > self.expires
+
+    @property
+    def failure(self) -> str | None:
+        """Why no more bytes will come, in a few words; None as long as they may."""
+        if not self._failed.exists():
+            return None
+        return visible(self._failed.read_bytes()[:_MAX_REASON].decode(errors="replace")) or "it broke off"
+
+    @property
+    def read_out(self) -> bool:
+        """Whether the latest reader was told that it has every byte.
+
+        A payload holds its last piece back until then, so while this is False no server can have the whole file; and
+        after `discard` it cannot become True any more.
+        """
+        return self._read_out
+
+    def head(self, count: int) -> bytes:
+        """Return the first `count` bytes, or as many of them as have arrived. Waits for nothing."""
+        try:
+            with self._part.open("rb") as part:
+                return part.read(count)
+        except OSError:
+            return b""
+
     def open(self, *, idle: float = IDLE) -> LandingReader:
         """Return a new reader from byte 0, as soon as the first byte may be read.
 
@@ -210,12 +241,13 @@ class Ticket:
         SourceError
             If the landing does not begin in time, has failed, or was discarded.
         """
+        self._read_out = False
         while True:
             self.check()
             try:
                 return LandingReader(self._part, self, idle)
             except FileNotFoundError:
-                if time.time() > self.expires:
+                if self.overdue:
                     self._expire()
             except OSError as error:
                 raise _unwritable(self._folder, error) from None
@@ -231,9 +263,21 @@ class Ticket:
         """
         if self.discarded:
             raise SourceError(f"{visible(self.name)} was cancelled before all of it had arrived")
-        if self._failed.exists():
-            reason = self._failed.read_bytes()[:_MAX_REASON].decode(errors="replace")
-            raise self._lost(visible(reason) or "it broke off")
+        if (failure := self.failure) is not None:
+            raise self._lost(failure)
+
+    def hand_out_the_end(self) -> None:
+        """Note that a reader is about to be told that it has every byte.
+
+        Raises
+        ------
+        SourceError
+            If the ticket was discarded before: of the two, one comes first.
+        """
+        with self._gate:
+            if not self.discarded:
+                self._read_out = True
+        self.check()
 
     def pause(self) -> None:
         """Wait a moment for more bytes; `discard` on another thread ends the wait."""
@@ -244,8 +288,12 @@ class Ticket:
         return self._lost(f"nothing came for {idle:g} s")
 
     def discard(self) -> None:
-        """Give the landing up: readers stop within milliseconds and the files go. May be called twice."""
-        self._given_up.set()
+        """Give the landing up: readers stop within milliseconds and the files go. May be called twice.
+
+        Whether a reader had been told of the end by then, `read_out` says.
+        """
+        with self._gate:
+            self._given_up.set()
         self._remove()
 
     def _expire(self) -> None:
@@ -297,6 +345,7 @@ class LandingReader(io.FileIO):
             if piece:
                 return piece
             if self.tell() >= self._ticket.size and self._ticket.done:
+                self._ticket.hand_out_the_end()
                 return b""
             if time.monotonic() - started > self._idle:
                 raise self._ticket.stalled(self._idle)

@@ -433,9 +433,13 @@ def output(*blocks: Piece) -> Piece:
 
 
 @functools.cache
+def css() -> str:
+    """Return the rules that every output of ours needs, without comments."""
+    rules = importlib.resources.files("nbfiles").joinpath("_style.css").read_text("utf-8")
+    rules = re.sub(r"/\*.*?\*/", "", rules, flags=re.DOTALL)
+    return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", rules)).strip()
+
+
 def stylesheet() -> str:
     """Return the ``<style>`` element that every output carries: an output is saved, moved and cleared alone."""
-    css = importlib.resources.files("nbfiles").joinpath("_style.css").read_text("utf-8")
-    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)
-    css = re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"\s+", " ", css))
-    return f"<style>{css.strip()}</style>"
+    return f"<style>{css()}</style>"

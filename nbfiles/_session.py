@@ -60,6 +60,21 @@ class How:
     retry: bool = True
     betas: tuple[str, ...] = ()
 
+    def check(self) -> None:
+        """See that a call with these could begin.
+
+        Raises
+        ------
+        InputError
+            If one of them cannot be right.
+        """
+        expiry(self.expires)
+        check_betas(self.betas)
+        if self.jobs is not None and not 1 <= self.jobs <= MOST_JOBS:
+            raise InputError(
+                f"jobs must be from 1 to {MOST_JOBS}, not {self.jobs}", "Leave it out to let nbfiles choose."
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -238,9 +253,8 @@ class Session:
 
     def _manager(self, how: How | None, count: int) -> TransferManager:
         how = how or How()
-        jobs = how.jobs if how.jobs is not None else self.config.jobs
-        if jobs is not None and not 1 <= jobs <= MOST_JOBS:
-            raise InputError(f"jobs must be from 1 to {MOST_JOBS}, not {jobs}", "Leave it out to let nbfiles choose.")
+        how.check()
+        jobs = how.jobs if how.jobs is not None else self.config.jobs  # which its trait keeps within bounds
         where, credential = self.find()
         where = replace(where, betas=tuple(dict.fromkeys((*where.betas, *check_betas(how.betas)))))
         connect = partial(_connect, where, credential)

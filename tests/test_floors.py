@@ -19,7 +19,7 @@ FLOORS = {
     # Between two floors: the parts of which the module above them is made.
     "_words": 1.1, "_values": 1.2, "_options": 1.3, "_command": 1.4, "_reader": 1.5, "_caret": 1.5,
     "_grammar": 2, "_models": 2, "_render": 2,
-    "_config": 3, "_credentials": 3, "_payload": 3, "_here": 3, "_resolve": 3, "_listing": 3, "_arrival": 3,
+    "_config": 3, "_credentials": 3, "_loop": 3, "_payload": 3, "_here": 3, "_resolve": 3, "_listing": 3, "_arrival": 3,
     "sources": 4, "_landing": 4, "_multipart": 4, "_answers": 4, "_local_process": 4,
     "_client": 5, "_tasks": 5,
     "_transfer": 6,
@@ -27,7 +27,7 @@ FLOORS = {
     "_results": 7.5, "_arguments": 7.5,
     "_files": 8,
     "_commands": 9, "_completion": 9,
-    "_magics": 10,
+    "_magics": 10, "widget": 10,
     "__init__": 11,
     # Other processes: nobody imports them (their floor is the roof), and they import what is on floor 4 or below.
     "local": ROOF, "server": ROOF,
@@ -35,7 +35,7 @@ FLOORS = {
 OTHER_PROCESSES, THEIR_CEILING = {"local", "server"}, 4
 BORDERS = {
     "httpx": {"_client"},
-    "IPython": {"_magics", "_progress"},
+    "IPython": {"_magics", "_progress", "widget"},
     "tornado": {"server"},
     "starlette": {"local"},
     "uvicorn": {"local"},

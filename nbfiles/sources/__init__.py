@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from nbfiles.sources import _awaitables, _bytes, _frames, _lists, _paths, _streams, _text
 from nbfiles.sources._awaitables import await_
-from nbfiles.sources._paths import file, folder, glob_
+from nbfiles.sources._paths import TOOLS, file, folder, glob_, is_private
 from nbfiles.sources._registry import payloads, register, unregister
 from nbfiles.sources._request import Kind, Request
 from nbfiles.sources._text import Text, text
 
 __all__ = [
+    "TOOLS",
     "Kind",
     "Request",
     "Text",
@@ -21,6 +22,7 @@ __all__ = [
     "file",
     "folder",
     "glob_",
+    "is_private",
     "payloads",
     "register",
     "text",

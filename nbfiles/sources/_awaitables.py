@@ -22,6 +22,7 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbfiles._errors import InputError
+from nbfiles._loop import LoopThread
 from nbfiles.sources._registry import payloads as payloads_of
 
 if TYPE_CHECKING:
@@ -36,8 +37,7 @@ CLEAN_UP = 0.5  # seconds that a cancelled coroutine gets; Ctrl-C must be back w
 POLL = 0.1  # seconds; a wait without an end cannot be interrupted on Windows
 FIRST_UNSAFE_IPYKERNEL = (7, 1)
 
-_private: tuple[asyncio.AbstractEventLoop, threading.Thread] | None = None
-_lock = threading.Lock()
+_PRIVATE = LoopThread("nbfiles-loop")
 
 
 def matches(obj: Any) -> bool:
@@ -99,7 +99,7 @@ def _await_future(future: asyncio.Future[T]) -> T:
 
 
 def _await_privately(awaitable: Awaitable[T]) -> T:
-    loop = _private_loop()
+    loop = _PRIVATE.get()
     if loop is _running_loop():
         raise InputError(
             "a coroutine cannot be waited for by the loop that should run it",
@@ -135,18 +135,6 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-def _private_loop() -> asyncio.AbstractEventLoop:
-    """Return the private loop, started in a daemon thread when first needed (and again after a fork)."""
-    global _private  # noqa: PLW0603 - one loop a process, made when first needed
-    with _lock:
-        if _private is None or not _private[1].is_alive():
-            loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=loop.run_forever, name="nbfiles-loop", daemon=True)
-            thread.start()
-            _private = (loop, thread)
-        return _private[0]
 
 
 def _reenter(loop: asyncio.AbstractEventLoop, future: asyncio.Future[T]) -> T:

@@ -188,11 +188,11 @@ class _Walk:
 
     def _hides(self, parts: tuple[str, ...]) -> bool:
         """Whether the last part is private and nothing names it; notes it if so."""
-        if not _private(parts[-1]):
+        if not is_private(parts[-1]):
             return False
-        named_in_pattern = any(_private(pattern) and fnmatch(parts[-1], pattern) for pattern in self.pattern)
+        named_in_pattern = any(is_private(pattern) and fnmatch(parts[-1], pattern) for pattern in self.pattern)
         named_by_option = any(
-            _private(pattern) and fnmatch(parts[-1], pattern)
+            is_private(pattern) and fnmatch(parts[-1], pattern)
             for glob in self.request.include
             for pattern in glob.split("/")
         )
@@ -210,7 +210,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _private(name: str) -> bool:
+def is_private(name: str) -> bool:
     """Whether `name`, or what the pattern `name` is made for, is hidden or a key file."""
     return name.startswith(".") or any(fnmatch(name.lower(), key) for key in KEY_FILES)
 

@@ -1,7 +1,8 @@
-"""A real JupyterLab, with a real browser in front of it: what the tests in this folder and `picture.py` look at."""
+"""A real JupyterLab or Notebook 7, with a real browser in front: what the tests in this folder and `picture.py` look at."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -20,12 +21,17 @@ from typing import TYPE_CHECKING, Any
 import nbformat
 from playwright.sync_api import sync_playwright
 
+from nbfiles.local._store import PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from playwright.sync_api import Browser, Locator, Page
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+AXE = Path(__file__).parents[1] / "js" / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+OPENED = {"lab": "lab", "notebook": "notebooks"}  # where each application opens a notebook
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     "--no-sandbox",  # root in a container may not use it
@@ -47,10 +53,21 @@ START, ACTION = 60, 120  # seconds: a server or a page to come up; a notebook to
 
 
 @contextmanager
-def lab_server(root: Path, **environment: str) -> Iterator[str]:
-    """Serve the folder `root` with JupyterLab that knows no other configuration; give the address with its token."""
+def lab_server(root: Path, *, app: str = "lab", extension: bool = True, **environment: str) -> Iterator[str]:
+    """Serve the folder `root`, and give the address under which its notebooks open, with the server's token.
+
+    Parameters
+    ----------
+    root : Path
+    app : str
+        ``lab`` is JupyterLab, ``notebook`` is Notebook 7; neither knows any other configuration.
+    extension : bool
+        Whether the server has our extension.
+    **environment : str
+        Variables for the server and its kernels.
+    """
     token, port = secrets.token_hex(16), free_port()
-    home = root.parent / f"{root.name}-jupyter"
+    home = root.parent / f"{root.name}-jupyter-{port}"
     for name, value in SETTINGS.items():
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,19 +84,20 @@ def lab_server(root: Path, **environment: str) -> Iterator[str]:
     options = [
         "--no-browser",
         "--allow-root",
+        "--expose-app-in-browser",
         f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0",
+        f"--ServerApp.jpserver_extensions=nbfiles={extension}",
         f"--IdentityProvider.token={token}",
-        "--LabApp.expose_app_in_browser=True",
         "--LabApp.news_url=None",
     ]
-    with (home / "lab.log").open("w") as log:
+    with (home / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyter", "lab", *options], cwd=root, env=env, stdout=log, stderr=log
+            [sys.executable, "-m", "jupyter", app, *options], cwd=root, env=env, stdout=log, stderr=log
         )
         try:
-            wait_until_served(f"http://127.0.0.1:{port}/api", server, home / "lab.log")
-            yield f"http://127.0.0.1:{port}/lab?token={token}"
+            wait_until_served(f"http://127.0.0.1:{port}/api", server, home / "server.log")
+            yield f"http://127.0.0.1:{port}/{OPENED[app]}?token={token}"
         finally:
             server.terminate()  # ends its kernels too
             try:
@@ -106,7 +124,7 @@ def wait_until_served(url: str, server: subprocess.Popen[bytes], log: Path) -> N
             time.sleep(0.1)
         else:
             return
-    raise RuntimeError(f"JupyterLab does not answer:\n{log.read_text()}")
+    raise RuntimeError(f"Jupyter does not answer:\n{log.read_text()}")
 
 
 def find_chromium() -> str:
@@ -128,12 +146,12 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Lab:
-    """One JupyterLab in one browser.
+    """One JupyterLab or Notebook 7 in one browser.
 
     Parameters
     ----------
     url : str
-        Of the server, with its token.
+        Under which its notebooks open, as `lab_server` gives it.
     root : Path
         The folder it serves.
     browser : Browser
@@ -150,9 +168,10 @@ class Lab:
         opened = OpenNotebook(page)
         page.on("console", opened.note_console)
         page.on("pageerror", lambda error: opened.errors.append(str(error)))
-        # A workspace of its own, so that no other page's tabs come back here.
         address, query = self.url.split("?")
-        page.goto(f"{address}/workspaces/{secrets.token_hex(4)}/tree/{name}?{query}", timeout=START * 1000)
+        if address.endswith("/lab"):  # a workspace of its own, so that no other page's tabs come back here
+            address += f"/workspaces/{secrets.token_hex(4)}/tree"
+        page.goto(f"{address}/{name}?{query}", timeout=START * 1000)
         page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext", timeout=START * 1000)
         page.evaluate(
             """async () => {
@@ -161,7 +180,7 @@ class Lab:
             }"""
         )
         opened.wait_idle()
-        opened.use_theme(LIGHT)  # JupyterLab keeps the theme that the test before chose
+        opened.use_theme(LIGHT)  # the server keeps the theme that the test before chose
         return opened
 
     def write(self, name: str, *sources: str) -> str:
@@ -207,6 +226,42 @@ class OpenNotebook:
         self.page.wait_for_function(
             "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'",
             timeout=START * 1000,
+        )
+
+    def kernel(self, code: str) -> str:
+        """Run `code` in the kernel from outside of the notebook, behind the cells that run; return what it printed."""
+        printed, failure = self.page.evaluate(
+            """async ([code, limit]) => {
+                const {kernel} = window.jupyterapp.shell.currentWidget.sessionContext.session;
+                const running = kernel.requestExecute({code, silent: false, store_history: false});
+                const printed = [];
+                running.onIOPub = ({content}) => { if (content.name === 'stdout') printed.push(content.text); };
+                const late = new Promise((_, fail) => setTimeout(() => fail(Error('no answer')), limit));
+                const {content} = await Promise.race([running.done, late]);
+                return [printed.join(''), content.status === 'ok' ? null : `${content.ename}: ${content.evalue}`];
+            }""",
+            [code, ACTION * 1000],
+        )
+        if failure is not None:
+            raise RuntimeError(failure)
+        return printed
+
+    @property
+    def kernel_pid(self) -> int:
+        """The process of the kernel."""
+        return int(self.kernel("print(__import__('os').getpid())"))
+
+    def axe(self, place: Locator) -> list[str]:
+        """Return what axe-core has against the accessibility of `place`, one line for each element."""
+        if not self.page.evaluate("() => 'axe' in window"):
+            self.page.evaluate(AXE.read_text("utf-8"))
+        return place.evaluate(
+            """async (element, values) => {
+                const {violations} = await window.axe.run(element, {runOnly: {type: 'tag', values}});
+                return violations.flatMap(({id, nodes}) =>
+                    nodes.map(({html, failureSummary}) => `${id}: ${html} ${failureSummary}`.replace(/\\s+/g, ' ')));
+            }""",
+            list(RULES),
         )
 
     def outputs(self) -> list[list[dict[str, Any]]]:
@@ -256,3 +311,14 @@ class OpenNotebook:
 def local_environment(folder: Path) -> dict[str, str]:
     """Return the variables with which a kernel uploads to a local Files API that keeps its data in `folder`."""
     return {"NBFILES_API": "local", "NBFILES_LOCAL_DIR": str(folder)}
+
+
+def stored(folder: Path) -> dict[str, str]:
+    """Return the id and the SHA-256 of every file that the local Files API keeps in `folder`."""
+    return {PREFIX + blob.name: sha256(blob) for blob in (folder / "blobs").iterdir()}
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of the file's bytes in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

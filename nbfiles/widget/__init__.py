@@ -1,0 +1,15 @@
+"""The widgets: ``UploadWidget``, the door for whoever would rather drop a file than type a line.
+
+Only the kernel holds the key and talks to the Files API. The browser's bytes come to it over one of two lanes and are
+sent on while they arrive::
+
+    browser (static/upload.js)          Jupyter server               kernel
+      File ── HTTP lane: PUT ─────────▶ nbfiles/server ──▶ spool ──▶ Desk ──▶ TransferManager ──▶ Files API
+           └─ comm lane: 8 MiB pieces ───────────────────▶ spool ──▶
+
+What the two ends say to each other is in ``_desk.py``.
+"""
+
+from nbfiles.widget._upload import UploadWidget
+
+__all__ = ["UploadWidget"]

@@ -1,0 +1,535 @@
+"""``Desk``: the kernel's half of an upload widget: it accepts files, receives their bytes and sends them on.
+
+Browser and kernel talk in messages, plain objects with a ``kind``; ``key`` names a row. Bytes travel as buffers, or
+past the kernel's sockets over the Jupyter server, and never in a trait::
+
+    browser -> kernel                              kernel -> browser
+    hello  page                                    welcome page, probe, rows
+    offer  rows: key, name, path, size             rows    rows, removed, order
+    begin  key, lane ("http" or "comm")            go      key, landing, offset
+    piece  key, landing, offset, one buffer        ack     key, landing, received
+    where  key, landing                            ack     (the same)
+    broke  key, landing, status                    stop    key
+    cancel keys    retry key    remove keys    leave page
+
+A file may be sent by the browser only after ``offer`` was answered with its row as queued: all checks come before the
+first byte.
+
+Messages arrive on any thread, two at once. All of them are handled on one loop of our own, which owns every row, so
+there is no lock here, and uploads go on while a cell runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nbfiles._errors import CredentialError, Error, InputError, SourceError, UnknownOutcomeError
+from nbfiles._events import Progress, Retrying
+from nbfiles._landing import Landing
+from nbfiles._loop import LoopThread
+from nbfiles._names import HEAD
+from nbfiles._payload import Payload
+from nbfiles._render import NO_BREAK, size
+from nbfiles._session import DEFAULT_JOBS
+from nbfiles.widget._row import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+
+    from nbfiles._events import Event
+    from nbfiles._landing import Ticket
+    from nbfiles._session import How, Outcome, Session
+    from nbfiles.widget._limits import Limits
+
+LOOP = LoopThread("nbfiles-widget")
+BETWEEN_NEWS = 0.1  # seconds: ten updates a second look like motion
+POLL = 0.01  # seconds between two looks for a landing's first bytes
+PROBING = 30.0  # seconds that the browser has to try the HTTP lane with one byte
+CLOSED = "the page was closed"
+
+_log = logging.getLogger("nbfiles")
+
+
+class Listener(Protocol):
+    """Who is told: the widget. Called on the desk's loop only."""
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send `message` to every page that shows the widget."""
+
+    def settled(self, *, ended: bool) -> None:
+        """Take note that nothing is under way; `ended` says whether something has ended since the last time."""
+
+
+class Desk:
+    """The files of one widget, and what happens to them.
+
+    Parameters
+    ----------
+    limits : Limits
+        What is accepted.
+    how : How
+        How files are sent.
+    session : callable
+        Returns the session to send with; asked anew for each file, since ``%files use`` may have switched.
+    listener : Listener
+    """
+
+    def __init__(self, limits: Limits, how: How, session: Callable[[], Session], listener: Listener) -> None:
+        self.rows: tuple[Row, ...] = ()  # in the order chosen; replaced as a whole, so any thread may read it
+        self._limits = limits
+        self._how = how
+        self._session = session
+        self._listener = listener
+        self._loop = LOOP.get()
+        self._landing: Landing | None = None
+        self._slots = asyncio.Semaphore(how.jobs or session().config.jobs or DEFAULT_JOBS)
+        self._background = set[asyncio.Task[None]]()
+        self._changed = dict[Row, None]()
+        self._removed = list[str]()
+        self._news: asyncio.TimerHandle | None = None
+        self._latest_news = 0.0
+        self._ended = False
+        self._closed = False
+
+    def receive(self, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        """Take a message from the browser, on whatever thread it comes."""
+        self._loop.call_soon_threadsafe(self._handle, message, buffers)
+
+    def tell(self, rows: Iterable[Row]) -> None:
+        """Tell the browser of `rows`, which the listener has changed. On the desk's loop only."""
+        for row in rows:
+            self._touch(row)
+
+    def close(self) -> None:
+        """Cancel what is under way and let go of every byte. Waits until it is done, but for 1 s at most."""
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(1.0)
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def _handle(self, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        handler = self._HANDLERS.get(str(message.get("kind")))
+        if handler is None or self._closed:
+            return
+        try:
+            handler(self, message, buffers)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:  # not a message of ours: nothing to answer
+            _log.debug("the upload widget ignored a message: %r", error)
+
+    def _hello(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        try:
+            probe = self._strip().ticket(1, name="the probe")
+        except SourceError:  # `begin` will say why
+            token = None
+        else:
+            token = probe.token
+            self._loop.call_later(PROBING, probe.discard)
+        rows = [row.record() for row in self.rows]
+        self._listener.send({"kind": "welcome", "page": message["page"], "probe": token, "rows": rows})
+
+    def _offer(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        """Put files on the list, each accepted or refused."""
+        known = {row.key for row in self.rows}
+        accepted = list[Row]()
+        for given in message["rows"]:
+            key, path, count = _text(given["key"]), _text(given["path"]), _count(given["size"])
+            if key in known:
+                continue
+            if self._limits.passes_over(path):
+                self._removed.append(key)
+                continue
+            row = Row(key, self._limits.name or _text(given["name"]), path, count)
+            row.reason = self._limits.refusal(row.name, path, count, self._number_kept()) or ""
+            row.state = "refused" if row.reason else "queued"
+            if not row.reason:
+                row.mime = self._limits.mime_type(row.name)
+                if not self._limits.multiple:
+                    self._drop(self.rows)
+                accepted.append(row)
+            known.add(key)
+            self.rows = (*self.rows, row)
+            if row.reason:
+                self._touch(row)
+        self._admit(accepted)
+        self._spread()
+
+    def _begin(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        """Get ready for a file's bytes, and start to send them on as soon as the first has come."""
+        row = self._row(message["key"])
+        if row is None or row.state != "queued" or row.task is not None:
+            # Nothing to send here; the row's record says why.
+            self._listener.send({"kind": "stop", "key": message["key"]})
+            return
+        try:
+            ticket = row.expect(self._strip(), comm=message["lane"] == "comm")
+        except (SourceError, OSError) as error:
+            self._fail(row, _sentence(error))
+            self._settle()
+            return
+        self._start(row)
+        self._listener.send({"kind": "go", "key": row.key, "landing": ticket.token, "offset": 0})
+
+    def _piece(self, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
+        row = self._landing_row(message)
+        if row is not None:
+            received = row.take(_count(message["offset"]), memoryview(buffers[0]).cast("B"))
+            self._acknowledge(row, received)
+
+    def _where(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        row = self._landing_row(message)
+        if row is not None:
+            self._acknowledge(row, row.received)
+
+    def _broke(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        """Take the browser's word that the Jupyter server did not take a file, unless it has all of it."""
+        row = self._landing_row(message)
+        if row is None or row.ready:
+            return
+        row.broken = _broken(message["status"])
+        row.give_up()
+        if row.task is None:
+            self._fail(row, row.broken)
+
+    def _cancel(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        for row in self._rows(message["keys"]):
+            self._cancel_row(row)
+        self._settle()
+
+    def _retry(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        row = self._row(message["key"])
+        if row is None or row.state not in {"failed", "cancelled"} or row.task is not None:
+            return
+        row.state, row.reason, row.broken, row.sent = "queued", "", "", 0
+        row.outcome = None
+        if row.ready:
+            self._start(row)
+        else:
+            row.give_up()
+            row.ticket, row.landed = None, 0
+            self._admit([row])
+        self._touch(row)
+
+    def _remove(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        """Take rows off the list; the files that were sent stay where they are."""
+        self._drop([row for row in self._rows(message["keys"]) if not row.under_way])
+        self._settle()
+
+    def _leave(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        """End what needed a page that was closed or loaded anew."""
+        page = _text(message["page"])
+        for row in self.rows:
+            if not row.key.startswith(f"{page}-") or not row.under_way or row.ready:
+                continue
+            if row.task is None:
+                self._fail(row, "The page was closed before it was sent. Choose the file again.")
+            elif not row.ticket or not row.ticket.landed:
+                row.broken = "The page was closed before it was sent. Choose the file again."
+                row.give_up()
+            else:
+                row.break_off(CLOSED)  # over HTTP the Jupyter server notices by itself
+        self._settle()
+
+    _HANDLERS = {  # noqa: RUF012  # the protocol, as a table
+        "hello": _hello,
+        "offer": _offer,
+        "begin": _begin,
+        "piece": _piece,
+        "where": _where,
+        "broke": _broke,
+        "cancel": _cancel,
+        "retry": _retry,
+        "remove": _remove,
+        "leave": _leave,
+    }
+
+    # -- rows --------------------------------------------------------------------------------------------------------
+
+    def _row(self, key: object) -> Row | None:
+        return next((row for row in self.rows if row.key == key), None)
+
+    def _rows(self, keys: Iterable[object]) -> list[Row]:
+        wanted = set(keys)
+        return [row for row in self.rows if row.key in wanted]
+
+    def _landing_row(self, message: Mapping[str, Any]) -> Row | None:
+        """Return the row that a message about its landing means; None if that landing is over or another's."""
+        row = self._row(message["key"])
+        if row is None or row.ticket is None or row.ticket.token != message["landing"] or row.ticket.discarded:
+            self._listener.send({"kind": "stop", "key": message["key"]})
+            return None
+        return row
+
+    def _number_kept(self) -> int:
+        return sum(row.state not in {"refused", "cancelled"} for row in self.rows)
+
+    def _admit(self, rows: Sequence[Row]) -> None:
+        """Let the browser begin with `rows`, once it is seen that there is a key to send them with."""
+        if rows:
+            self._spawn(self._admit_async(rows))
+
+    async def _admit_async(self, rows: Sequence[Row]) -> None:
+        try:
+            await asyncio.to_thread(self._session().find)  # may start the local Files API
+        except Error as error:
+            for row in rows:
+                self._fail(row, _sentence(error))
+        for row in rows:
+            self._touch(row)
+        self._settle()
+
+    def _start(self, row: Row) -> None:
+        row.task = self._loop.create_task(self._carry(row))
+
+    async def _carry(self, row: Row) -> None:
+        """Send one file on while it arrives."""
+        ticket = row.ticket
+        assert ticket is not None  # noqa: S101  # whoever starts this made one
+        try:
+            row.mime = self._limits.mime_type(row.name, await self._head(ticket))
+            row.state = "uploading"
+            self._touch(row)
+            async with self._slots:
+                outcome = await self._send(row, ticket)
+            await self._conclude(row, ticket, outcome)
+        except asyncio.CancelledError:
+            self._end(row, "cancelled", "Cancelled. Nothing was kept.")
+            row.give_up()
+        except Error as error:
+            self._lost(row, ticket, error)
+        finally:
+            row.task = None
+            self._settle()
+
+    async def _head(self, ticket: Ticket) -> bytes:
+        """Return the first bytes of a landing, which tell its type, as soon as they are there."""
+        wanted = min(HEAD, ticket.size)
+        while ticket.landed < wanted:
+            ticket.check()
+            if ticket.overdue:
+                raise SourceError("it never arrived from the browser")
+            await asyncio.sleep(POLL)
+        return ticket.head(HEAD)
+
+    async def _send(self, row: Row, ticket: Ticket) -> Outcome:
+        session = self._session()
+        # Without `discard`: what has landed stays for a retry.
+        payload = Payload(row.name, row.mime, row.size, ticket.open, source=row.path or row.name)
+        session.check([payload])
+        tasks = session.uploads([payload], self._how)
+        results = await session.run_async(tasks, lambda event: self._note(row, event), self._how)
+        (outcome,) = session.outcomes(tasks, results)
+        return outcome
+
+    def _note(self, row: Row, event: Event) -> None:
+        """Take note of how the second hop goes."""
+        match event:
+            case Progress(sent=sent):
+                row.sent = sent
+                if row.state == "retrying":
+                    row.state, row.reason = "uploading", ""
+            case Retrying(reason=reason, delay=delay, attempt=attempt, attempts=attempts):
+                row.sent = 0
+                row.tries = attempt - 1
+                if row.state == "cancelling" and row.task is not None:
+                    row.task.cancel()  # that attempt has failed, so nothing has arrived
+                else:
+                    row.state = "retrying"
+                    row.reason = f"{_capital(reason)}, next try in {delay:.0f}{NO_BREAK}s ({attempt} of {attempts})"
+        self._touch(row)
+
+    async def _conclude(self, row: Row, ticket: Ticket, outcome: Outcome) -> None:
+        """Say what came of a file that was sent, or take it back if it was cancelled meanwhile."""
+        row.outcome = outcome
+        row.mime = outcome.mime_type
+        error = outcome.error
+        if row.state == "cancelling":
+            await self._take_back(row, outcome)
+        elif error is not None:
+            self._lost(row, ticket, error)
+        else:
+            row.sent = row.landed = row.size
+            self._end(row, "done", "")
+            row.give_up()
+
+    async def _take_back(self, row: Row, outcome: Outcome) -> None:
+        """Delete a file that had arrived when it was cancelled."""
+        row.outcome = None
+        if outcome.metadata is None:
+            unknown = isinstance(outcome.error, UnknownOutcomeError)
+            said = "no answer came, so it may have arrived: %files list shows it." if unknown else "Nothing was kept."
+            self._end(row, "cancelled", f"Cancelled{'; ' if unknown else '. '}{said}")
+            return
+        session = self._session()
+        (result,) = await session.run_async([session.deletion(outcome.metadata.id)], lambda _event: None)
+        if isinstance(result, Error):
+            there = f"It had arrived as {outcome.metadata.id} and could not be deleted: {result.cause}."
+            self._end(row, "cancelled", f"Cancelled. {there}")
+        else:
+            where = "here" if session.local else "at Claude"
+            self._end(row, "cancelled", f"Cancelled after it arrived; deleted {where}.")
+
+    def _lost(self, row: Row, ticket: Ticket, error: Error) -> None:
+        """Say why a file did not get through: the first hop's reason, where it is that."""
+        if row.state == "cancelling":
+            self._end(row, "cancelled", "Cancelled. Nothing was kept.")
+        elif row.broken:
+            self._fail(row, row.broken)
+        elif (failure := ticket.failure) is not None:
+            got = f"{size(ticket.landed)} of {size(row.size)}"
+            self._fail(row, f"It did not arrive whole ({got}): {failure}.")
+            row.give_up()
+        elif isinstance(error, InputError) and not isinstance(error, SourceError):
+            self._end(row, "refused", f"Not sent: {error.cause}.")
+            row.give_up()
+        else:
+            tries = f" after {row.tries + 1} tries" if row.tries else ""
+            self._fail(row, _sentence(error, tries))
+            if isinstance(error, SourceError):
+                row.give_up()
+        if ticket.discarded or ticket.failure is not None:
+            self._listener.send({"kind": "stop", "key": row.key})
+
+    def _cancel_row(self, row: Row) -> None:
+        """Close both hops. What may already have arrived whole is waited for, to delete it."""
+        if not row.under_way or row.state == "cancelling":
+            return
+        self._listener.send({"kind": "stop", "key": row.key})
+        row.give_up()
+        if row.task is None:
+            self._end(row, "cancelled", "Cancelled. Nothing was kept.")
+        elif row.state == "uploading" and row.ticket is not None and row.ticket.read_out:
+            row.state, row.reason = "cancelling", "Cancelling: it has been sent, and is deleted when the answer comes."
+            self._touch(row)
+        else:
+            row.task.cancel()
+
+    def _drop(self, rows: Iterable[Row]) -> None:
+        """Take `rows` off the list, and let go of what they hold."""
+        gone = set(rows)
+        for row in gone:
+            self._cancel_row(row)
+            row.give_up()
+            self._changed.pop(row, None)
+            self._removed.append(row.key)
+        self.rows = tuple(row for row in self.rows if row not in gone)
+        self._spread()
+
+    def _fail(self, row: Row, reason: str) -> None:
+        self._end(row, "failed", reason)
+
+    def _end(self, row: Row, state: Any, reason: str) -> None:
+        row.state, row.reason = state, reason
+        row.tries = 0
+        self._ended = True
+        self._touch(row)
+
+    # -- news --------------------------------------------------------------------------------------------------------
+
+    def _acknowledge(self, row: Row, received: int) -> None:
+        token = row.ticket.token if row.ticket else ""
+        self._listener.send({"kind": "ack", "key": row.key, "landing": token, "received": received})
+
+    def _touch(self, row: Row) -> None:
+        """Tell the browser of `row`, soon."""
+        if row in self.rows:
+            self._changed[row] = None
+        self._spread()
+
+    def _spread(self) -> None:
+        """See that news go out: at once if it has been quiet, else a tenth of a second after the last."""
+        if self._news is None and not self._closed:
+            wait = self._latest_news + BETWEEN_NEWS - self._loop.time()
+            self._news = self._loop.call_later(max(wait, 0), self._publish)
+
+    def _publish(self) -> None:
+        self._news, self._latest_news = None, self._loop.time()
+        moving = [row for row in self.rows if row.landing]
+        for row in moving:
+            if row.measure() or row.ready:
+                self._changed[row] = None
+        if self._changed or self._removed:
+            changed, self._changed = list(self._changed), {}
+            removed, self._removed = self._removed, []
+            self._listener.send({"kind": "rows", "rows": [row.record() for row in changed], "removed": removed})
+        if moving:
+            self._spread()
+
+    def _settle(self) -> None:
+        """Tell the widget if nothing is under way any more."""
+        if not any(row.under_way for row in self.rows):
+            ended, self._ended = self._ended, False
+            self._listener.settled(ended=ended)
+            self._spread()
+
+    # -- odds and ends -----------------------------------------------------------------------------------------------
+
+    def _strip(self) -> Landing:
+        """Return the landing strip, made when it is first needed.
+
+        Raises
+        ------
+        SourceError
+            If its folder cannot be made or used.
+        """
+        if self._landing is None:
+            self._landing = Landing()
+        return self._landing
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._background.add(task)  # the loop itself keeps only a weak hold
+        task.add_done_callback(self._background.discard)
+
+    async def _close(self) -> None:
+        self._closed = True
+        tasks = [row.task for row in self.rows if row.task is not None]
+        for row in self.rows:
+            row.give_up()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._landing is not None:
+            self._landing.close()
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _count(value: object) -> int:
+    """Return a number of bytes; JavaScript has no integers, so ``8.0`` is one."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+        raise TypeError("not a number of bytes")
+    return int(value)
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _sentence(error: Error | OSError, more: str = "") -> str:
+    """Say `error` on a row, where *Retry* stands beside it: the way out only if it is another."""
+    if isinstance(error, OSError) and not isinstance(error, Error):
+        return f"The kernel cannot keep it: {error.strerror or 'input/output error'}."
+    said = f"{_capital(error.cause)}{more}".rstrip(".") + "."
+    again = error.way_out.startswith("Run ") and not isinstance(error, CredentialError)
+    return said if again or not error.way_out else f"{said} {error.way_out}"
+
+
+def _broken(status: object) -> str:
+    """Say what the browser met on its way to the Jupyter server."""
+    known = {
+        -1: "The browser cannot read it any more: it was moved or changed. Choose it again.",
+        0: "The connection to the Jupyter server broke off.",
+        403: "The Jupyter server did not let it in (403). Load the page again to sign in.",
+        507: "The Jupyter server's disk is full or cannot be written.",
+    }
+    return (
+        known.get(status) or f"The Jupyter server did not take it ({status})." if isinstance(status, int) else known[0]
+    )

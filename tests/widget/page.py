@@ -1,0 +1,135 @@
+"""``Page``: the browser's half of an upload widget without a browser: it offers files, sends their bytes, and listens."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from nbfiles._landing import claim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbfiles.widget._desk import Desk
+
+PATIENCE = 20.0  # seconds that anything may take on a busy machine
+
+
+class Page:
+    """One page, as the desk's listener and its only browser.
+
+    Messages of the desk are answered at once on the desk's own loop: ``go`` with pieces, where `lane` is ``"comm"``,
+    or with what the Jupyter server would write into the spool, where it is ``"http"``.
+
+    Parameters
+    ----------
+    lane : {"comm", "http"}, default "comm"
+    piece : int, default 65536
+        Bytes of a piece.
+    """
+
+    def __init__(self, lane: str = "comm", piece: int = 1 << 16) -> None:
+        self.page = secrets.token_hex(8)
+        self.lane, self.piece = lane, piece
+        self.records: dict[str, dict[str, Any]] = {}
+        self.heard: list[dict[str, Any]] = []
+        self.settlings: list[bool] = []
+        self.files: dict[str, bytes] = {}
+        self.hold = threading.Event()  # set: bytes stay in the browser until somebody calls `carry`
+        self.held: list[dict[str, Any]] = []
+        self.desk: Desk | None = None
+        self._number = 0
+        self._news = threading.Condition()
+        self._begun: set[str] = set()
+
+    # -- what a person does ------------------------------------------------------------------------------------------
+
+    def offer(self, **files: bytes) -> list[str]:
+        """Choose files, ``a_txt=b"..."`` for ``a.txt``; return their keys."""
+        return self.offer_rows([(name.replace("_", "."), "", data) for name, data in files.items()])
+
+    def offer_rows(self, files: list[tuple[str, str, bytes]]) -> list[str]:
+        """Choose files, each given as name, path and content."""
+        keys = []
+        rows = []
+        for name, path, data in files:
+            key = f"{self.page}-{self._number}"
+            self._number += 1
+            self.files[key] = data
+            keys.append(key)
+            rows.append({"key": key, "name": name, "path": path, "size": len(data)})
+        self.say("offer", rows=rows)
+        return keys
+
+    def say(self, kind: str, *buffers: bytes, **fields: Any) -> None:
+        """Send a message to the desk."""
+        self.desk.receive({"kind": kind, **fields}, [memoryview(buffer) for buffer in buffers])
+
+    # -- what the desk says ------------------------------------------------------------------------------------------
+
+    def send(self, message: dict[str, Any]) -> None:
+        with self._news:
+            self.heard.append(message)
+            if message["kind"] == "rows":
+                for record in message["rows"]:
+                    self.records[record["key"]] = record
+                for key in message["removed"]:
+                    self.records.pop(key, None)
+            self._news.notify_all()
+        if message["kind"] == "rows":
+            self._begin_what_is_queued()
+        elif message["kind"] == "go":
+            if self.hold.is_set():
+                self.held.append(message)
+            else:
+                self.carry(message)
+
+    def settled(self, *, ended: bool) -> None:
+        with self._news:
+            self.settlings.append(ended)
+            self._news.notify_all()
+
+    def _begin_what_is_queued(self) -> None:
+        for key, record in self.records.items():
+            if record["state"] != "queued":
+                self._begun.discard(key)
+            elif key not in self._begun and not record["ready"] and key in self.files:
+                self._begun.add(key)
+                self.say("begin", key=key, lane=self.lane)
+
+    # -- bytes -------------------------------------------------------------------------------------------------------
+
+    def carry(self, go: dict[str, Any], upto: int | None = None) -> None:
+        """Send a file's bytes, all or the first `upto`."""
+        data = self.files[go["key"]][:upto]
+        if self.lane == "http":
+            arrival = claim(go["landing"])
+            arrival.append(data)
+            if upto is None:
+                arrival.finish()
+            self.arrival = arrival
+            return
+        for start in range(0, len(data), self.piece):
+            self.say("piece", data[start : start + self.piece], key=go["key"], landing=go["landing"], offset=start)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def until(self, condition: Callable[[], Any]) -> Any:
+        """Wait until `condition` holds; return what it gave."""
+        end = time.monotonic() + PATIENCE
+        with self._news:
+            while not (result := condition()):
+                assert time.monotonic() < end, f"it never happened: {self.records}"
+                self._news.wait(0.05)
+            return result
+
+    def state(self, key: str) -> str:
+        """Return the state of a row, as far as the page was told."""
+        return self.records.get(key, {}).get("state", "")
+
+    def until_state(self, key: str, *states: str) -> dict[str, Any]:
+        """Wait until a row is in one of `states`; return its record."""
+        self.until(lambda: self.state(key) in states)
+        return self.records[key]
