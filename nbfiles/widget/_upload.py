@@ -274,7 +274,9 @@ class UploadWidget(anywidget.AnyWidget):
         """Show the widget, and below it what stands in for it where it cannot be shown: a saved or foreign notebook."""
         from IPython.display import display
 
-        display(super()._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]  # theirs
+        bundle = super()._repr_mimebundle_()  # data, or data with its metadata: it has changed once
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # theirs
         display_id = secrets.token_hex(8)
         _show(self._stand_in(), display_id)
         self._stand_ins.append(display_id)

@@ -65,7 +65,7 @@ class Hands:
         self._move("drop", paths)
 
     def paste(self, *paths: Path, text: str = "") -> bool:
-        """Paste files or text where the focus is in the widget, else on the target; return whether the widget took it."""
+        """Paste where the focus is in the widget, else on the target; return whether the widget took it."""
         if not self.widget.locator(":focus").count():
             self.target.focus()
         # Only an input makes a File of a path, and only while it is in the page.

@@ -1,4 +1,4 @@
-"""A real JupyterLab or Notebook 7, with a real browser in front: what the tests in this folder and `picture.py` look at."""
+"""A real JupyterLab or Notebook 7, a real browser in front: what the tests of this folder and `picture.py` look at."""
 
 from __future__ import annotations
 
