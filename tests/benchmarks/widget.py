@@ -1,0 +1,233 @@
+"""P12 and P13: the upload widget in a real JupyterLab with a real Chromium, driven by Playwright.
+
+P12, HTTP lane, 500 MB: from the drop until the last byte has landed where the kernel reads it, and until the id is
+bound, against JupyterLab's own file browser uploading the same file, in interleaved pairs; and the peak memory that it
+costs the kernel and the Jupyter server. P13, comm lane, 100 MB: the speed while the kernel is idle, and while a cell is
+run ten times a second, with the time such a cell takes to answer.
+
+Clocks: everything is timed in the page, by one clock. The end of a landing is the end of the browser's own request; the
+rest is what a person sees, the row in its last state. Playwright sits between page and server, and slows the comm lane
+to about half of what a bare browser does (measured in a prototype), and JupyterLab's upload by a quarter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
+
+from hands import Hands
+from lab import Lab, chromium, lab_server, local_environment, sha256, stored
+
+from .memory import MIB
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab import OpenNotebook
+
+LARGE, SMALL = 500_000_000, 100_000_000  # bytes
+LIMIT = 300_000  # milliseconds that one upload may take
+
+# Starts the clock when the first byte of a file may leave, and stops it when the widget shows every file as done.
+_WATCH = """root => {
+    window.bench = {};
+    root.addEventListener('drop', () => { window.bench.dropped = performance.now(); }, {capture: true, once: true});
+    new MutationObserver((_changes, observer) => {
+        const bound = [...root.querySelectorAll('.nbf-row')].at(-1)?.textContent.includes('bench =');
+        if (window.bench.dropped && bound) {
+            window.bench.bound = performance.now();
+            observer.disconnect();
+        }
+    }).observe(root, {subtree: true, childList: true, characterData: true, attributes: true});
+}"""
+# JupyterLab's own upload, by the model of its file browser; the question about large files is answered at once.
+_LAB_UPLOAD = """async input => {
+    const widgets = [...window.jupyterapp.shell.widgets('left')];
+    const {model} = widgets.find(widget => widget.id === 'filebrowser');
+    const answer = new MutationObserver(() => document.querySelector('.jp-Dialog .jp-mod-accept')?.click());
+    answer.observe(document.body, {childList: true, subtree: true});
+    const start = performance.now();
+    await model.upload(input.files[0]);
+    const seconds = (performance.now() - start) / 1000;
+    answer.disconnect();
+    input.remove();
+    return seconds;
+}"""
+# Runs a cell's worth of code ten times a second until told to stop, and keeps how long each took to answer.
+_PROBE = """() => {
+    const {kernel} = window.jupyterapp.shell.currentWidget.sessionContext.session;
+    window.answers = [];
+    window.probing = (async () => {
+        while (window.probing !== null) {
+            const start = performance.now();
+            await kernel.requestExecute({code: '1 + 1', silent: false, store_history: false}).done;
+            window.answers.push(performance.now() - start);
+            await new Promise(done => setTimeout(done, Math.max(0, 100 - (performance.now() - start))));
+        }
+    })();
+}"""
+
+
+def rows(*, verify: bool, repeat: int) -> list[dict[str, Any]]:
+    """Measure P12 and P13; return a row for each figure, with its goal and whether it is met."""
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        here = Path(folder)
+        with _opened(here / "http", browser, extension=True) as (notebook, files):
+            found = _http_lane(notebook, files, _file(here / "large.bin", LARGE), verify=verify, repeat=repeat)
+        with _opened(here / "comm", browser, extension=False) as (notebook, files):
+            found += _comm_lane(notebook, files, _file(here / "small.bin", SMALL), verify=verify, repeat=repeat)
+    return found
+
+
+def _http_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool, repeat: int) -> list[dict[str, Any]]:
+    """Compare the widget with JupyterLab's own upload."""
+    _drop(notebook, _file(path.with_name("warm.bin"), MIB))
+    kernel = notebook.kernel_pid()
+    processes = {"kernel": kernel, "server": _parent(kernel)}
+    landed, bound, own, grown = [], [], [], dict.fromkeys(processes, 0.0)
+    for _ in range(repeat):
+        peaks = {name: _Peak(pid) for name, pid in processes.items()}  # anew: JupyterLab's own upload takes memory too
+        times = _drop(notebook, path)
+        landed.append(times["landed"])
+        bound.append(times["bound"])
+        grown = {name: max(grown[name], peak.growth() / MIB) for name, peak in peaks.items()}
+        if verify:
+            _verify(notebook, files, path)
+        own.append(_lab_upload(notebook, path))
+    lab = statistics.median(own)
+    to_landed = statistics.median(lab_ / ours for lab_, ours in zip(own, landed, strict=True))
+    to_bound = statistics.median(lab_ / ours for lab_, ours in zip(own, bound, strict=True))
+    print(
+        f"P12: JupyterLab {lab:.1f} s; landed {statistics.median(landed):.2f} s, bound {statistics.median(bound):.2f} s"
+    )
+    return [
+        _row("P12 500 MB dropped, landed, against JupyterLab's upload", to_landed, "x", 12),
+        _row("P12 500 MB dropped, id bound, against JupyterLab's upload", to_bound, "x", 8),
+        _row("P12 peak memory of the kernel", grown["kernel"], "MiB", -16),
+        _row("P12 peak memory of the Jupyter server", grown["server"], "MiB", -16),
+    ]
+
+
+def _comm_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool, repeat: int) -> list[dict[str, Any]]:
+    """Measure the speed of the notebook's own connection, idle and busy."""
+    _drop(notebook, _file(path.with_name("warm.bin"), MIB))
+    idle, busy, answers = [], [], []
+    for _ in range(repeat):
+        idle.append(SMALL / 1e6 / _drop(notebook, path)["bound"])
+        if verify:
+            _verify(notebook, files, path)
+        notebook.page.evaluate(_PROBE)
+        busy.append(SMALL / 1e6 / _drop(notebook, path)["bound"])
+        answers += notebook.page.evaluate("() => { window.probing = null; return window.answers; }")
+    return [
+        _row("P13 100 MB by the comm lane, kernel idle", statistics.median(idle), "MB/s", 40),
+        _row("P13 the same while a cell is run 10 times a second", statistics.median(busy), "MB/s", 38),
+        _row("P13 and such a cell answers in", statistics.median(answers), "ms", -25),
+    ]
+
+
+def _row(what: str, value: float, unit: str, goal: float) -> dict[str, Any]:
+    """Return a row; a negative goal is the most that the value may be."""
+    met = value <= -goal if goal < 0 else value >= goal
+    return {
+        "what": what,
+        "value": value,
+        "unit": unit,
+        "goal": f"{'<=' if goal < 0 else '>='} {abs(goal):g}",
+        "met": met,
+    }
+
+
+@contextmanager
+def _opened(folder: Path, browser: Any, *, extension: bool) -> Iterator[tuple[OpenNotebook, Path]]:
+    """Serve JupyterLab, and open a notebook in it whose widget is shown; give the local Files API's folder too."""
+    root, files = folder / "notebooks", folder / "files"
+    root.mkdir(parents=True)
+    with lab_server(root, extension=extension, **local_environment(files)) as url:
+        lab = Lab(url, root, browser)
+        cell = "import nbfiles\nbench = None\npicker = nbfiles.UploadWidget(multiple=False, bind='bench')\npicker"
+        notebook = lab.open(lab.write("bench.ipynb", cell))
+        notebook.run_all()
+        notebook.page.locator(".nbf-up .hit").wait_for()
+        yield notebook, files
+        notebook.close()
+
+
+def _drop(notebook: OpenNotebook, path: Path) -> dict[str, float]:
+    """Drop a file on the widget; return the seconds until it had landed, and until its id was bound."""
+    page, widget = notebook.page, notebook.page.locator(".nbf-up")
+    page.evaluate("() => performance.clearResourceTimings()")
+    widget.evaluate(_WATCH)
+    Hands(widget).drop(path)
+    page.wait_for_function("() => window.bench.bound", timeout=LIMIT)
+    return page.evaluate(
+        """() => {
+            const {dropped, bound} = window.bench;
+            const puts = performance.getEntriesByType('resource').filter(one => one.name.includes('/nbfiles/landing/'));
+            const ends = puts.map(one => one.responseEnd);
+            return {landed: (Math.max(dropped, ...ends) - dropped) / 1000, bound: (bound - dropped) / 1000};
+        }"""
+    )
+
+
+def _lab_upload(notebook: OpenNotebook, path: Path) -> float:
+    """Upload the file by JupyterLab's file browser; return the seconds, and leave no copy behind."""
+    page = notebook.page
+    page.evaluate(
+        "() => document.body.append(Object.assign(document.createElement('input'), {type: 'file', id: 'bench-input'}))"
+    )
+    source = page.locator("#bench-input")
+    source.set_input_files(path)
+    seconds = source.evaluate(_LAB_UPLOAD, timeout=LIMIT)
+    notebook.kernel(f"import os; os.remove({path.name!r})")
+    return seconds
+
+
+def _verify(notebook: OpenNotebook, files: Path, path: Path) -> None:
+    """See that the file behind the bound id is the one that was dropped.
+
+    Raises
+    ------
+    AssertionError
+        If it is not.
+    """
+    bound = notebook.kernel("print(bench, end='')")
+    if stored(files)[bound] != sha256(path):
+        raise AssertionError("what arrived is not what was dropped")
+
+
+class _Peak:
+    """The peak memory of a process from now on (``VmHWM``, reset by ``clear_refs``; Linux only)."""
+
+    def __init__(self, pid: int) -> None:
+        self._folder = Path(f"/proc/{pid}")
+        (self._folder / "clear_refs").write_text("5", encoding="ascii")
+        self._baseline = self._now()
+
+    def growth(self) -> int:
+        """Return the bytes by which the peak has grown."""
+        return self._now() - self._baseline
+
+    def _now(self) -> int:
+        status = (self._folder / "status").read_text(encoding="ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def _parent(pid: int) -> int:
+    """Return the process that started `pid`: a kernel's is its Jupyter server."""
+    return int(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[1])
+
+
+def _file(path: Path, size: int) -> Path:
+    """Make a file of bytes that differ from piece to piece."""
+    with path.open("wb") as file:
+        file.writelines(hashlib.sha256(str(at).encode()).digest() * (MIB // 32) for at in range(0, size, MIB))
+        file.truncate(size)
+    return path
