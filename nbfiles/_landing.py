@@ -279,6 +279,11 @@ class Ticket:
                 self._read_out = True
         self.check()
 
+    def forget_the_end(self) -> None:
+        """Note that what the latest reader got is with nobody: its attempt has failed, and was said to have."""
+        with self._gate:
+            self._read_out = False
+
     def pause(self) -> None:
         """Wait a moment for more bytes; `discard` on another thread ends the wait."""
         self._given_up.wait(POLL)

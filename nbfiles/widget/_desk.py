@@ -49,6 +49,7 @@ BETWEEN_NEWS = 0.1  # seconds: ten updates a second look like motion
 POLL = 0.01  # seconds between two looks for a landing's first bytes
 PROBING = 30.0  # seconds that the browser has to try the HTTP lane with one byte
 CLOSED = "the page was closed"
+MOST_BYTES = 2**53  # up to which JavaScript counts exactly
 
 _log = logging.getLogger("nbfiles")
 
@@ -116,10 +117,11 @@ class Desk:
             return
         try:
             handler(self, message, buffers)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:  # not a message of ours: nothing to answer
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # not a message of ours: no answer
             _log.debug("the upload widget ignored a message: %r", error)
 
     def _hello(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        page = _text(message["page"])
         try:
             probe = self._strip().ticket(1, name="the probe")
         except SourceError:  # `begin` will say why
@@ -128,24 +130,28 @@ class Desk:
             token = probe.token
             self._loop.call_later(PROBING, probe.discard)
         rows = [row.record() for row in self.rows]
-        self._listener.send({"kind": "welcome", "page": message["page"], "probe": token, "rows": rows})
+        self._listener.send({"kind": "welcome", "page": page, "probe": token, "rows": rows})
 
     def _offer(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
         """Put files on the list, each accepted or refused."""
         known = {row.key for row in self.rows}
         accepted = list[Row]()
-        for given in message["rows"]:
-            key, path, count = _text(given["key"]), _text(given["path"]), _count(given["size"])
+        # All are read before the first is put on the list: half a message must not leave rows that nobody admits.
+        offered = [
+            (_text(given["key"]), _text(given["name"]), _text(given["path"]), _count(given["size"]))
+            for given in message["rows"]
+        ]
+        for key, name, path, count in offered:
             if key in known:
                 continue
             if self._limits.passes_over(path):
                 self._removed.append(key)
                 continue
-            row = Row(key, self._limits.name or _text(given["name"]), path, count)
+            row = Row(key, self._limits.name or name, path, count)
             row.reason = self._limits.refusal(row.name, path, count, self._number_kept()) or ""
             row.state = "refused" if row.reason else "queued"
             if not row.reason:
-                row.mime = self._limits.mime_type(row.name)
+                row.mime = self._limits.likely_type(row.name)
                 if not self._limits.multiple:
                     self._drop(self.rows)
                 accepted.append(row)
@@ -209,7 +215,8 @@ class Desk:
         else:
             row.give_up()
             row.ticket, row.landed = None, 0
-            self._admit([row])
+            self._admit([row])  # which tells the browser
+            return
         self._touch(row)
 
     def _remove(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
@@ -257,10 +264,13 @@ class Desk:
     def _landing_row(self, message: Mapping[str, Any]) -> Row | None:
         """Return the row that a message about its landing means; None if that landing is over or another's."""
         row = self._row(message["key"])
-        if row is None or row.ticket is None or row.ticket.token != message["landing"] or row.ticket.discarded:
-            self._listener.send({"kind": "stop", "key": message["key"]})
-            return None
-        return row
+        if row is not None and row.ticket is not None and row.ticket.token == message["landing"]:
+            if not row.ticket.discarded:
+                return row
+        elif row is not None and row.under_way:
+            return None  # of a landing that a retry has replaced: a stop would end the new one
+        self._listener.send({"kind": "stop", "key": message["key"]})
+        return None
 
     def _number_kept(self) -> int:
         return sum(row.state not in {"refused", "cancelled"} for row in self.rows)
@@ -275,7 +285,8 @@ class Desk:
             await asyncio.to_thread(self._session().find)  # may start the local Files API
         except Error as error:
             for row in rows:
-                self._fail(row, _sentence(error))
+                if row.state == "queued":  # not cancelled or replaced meanwhile
+                    self._fail(row, _sentence(error))
         for row in rows:
             self._touch(row)
         self._settle()
@@ -333,6 +344,8 @@ class Desk:
             case Retrying(reason=reason, delay=delay, attempt=attempt, attempts=attempts):
                 row.sent = 0
                 row.tries = attempt - 1
+                if row.ticket is not None:
+                    row.ticket.forget_the_end()  # the server has answered that it keeps nothing
                 if row.state == "cancelling" and row.task is not None:
                     row.task.cancel()  # that attempt has failed, so nothing has arrived
                 else:
@@ -363,7 +376,11 @@ class Desk:
             self._end(row, "cancelled", f"Cancelled{'; ' if unknown else '. '}{said}")
             return
         session = self._session()
-        (result,) = await session.run_async([session.deletion(outcome.metadata.id)], lambda _event: None)
+        result: object
+        try:
+            (result,) = await session.run_async([session.deletion(outcome.metadata.id)], lambda _event: None)
+        except Error as error:  # the key is gone
+            result = error
         if isinstance(result, Error):
             there = f"It had arrived as {outcome.metadata.id} and could not be deleted: {result.cause}."
             self._end(row, "cancelled", f"Cancelled. {there}")
@@ -400,7 +417,7 @@ class Desk:
         row.give_up()
         if row.task is None:
             self._end(row, "cancelled", "Cancelled. Nothing was kept.")
-        elif row.state == "uploading" and row.ticket is not None and row.ticket.read_out:
+        elif row.ticket is not None and row.ticket.read_out:
             row.state, row.reason = "cancelling", "Cancelling: it has been sent, and is deleted when the answer comes."
             self._touch(row)
         else:
@@ -499,13 +516,15 @@ class Desk:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
-    return value
+    return value.encode(errors="replace").decode()  # half a surrogate pair would break every answer that holds it
 
 
 def _count(value: object) -> int:
     """Return a number of bytes; JavaScript has no integers, so ``8.0`` is one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_BYTES:
         raise TypeError("not a number of bytes")
+    if value != int(value):
+        raise TypeError("not a whole number of bytes")
     return int(value)
 
 

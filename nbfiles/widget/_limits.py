@@ -75,8 +75,18 @@ class Limits:
 
     @classmethod
     def accepted(cls, accept: str | Sequence[str]) -> tuple[str, ...]:
-        """Split ``".pdf, image/*"``, or take a list of such, in small letters."""
+        """Split ``".pdf, image/*"``, or take a list of such, in small letters.
+
+        Raises
+        ------
+        InputError
+            If it is neither.
+        """
         parts = accept.split(",") if isinstance(accept, str) else accept
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+            raise InputError(
+                f"accept must be a text or a list of texts, not {accept!r}", "Write '.pdf, image/*', or leave it out."
+            )
         return tuple(part.strip().lower() for part in parts if part.strip())
 
     def within(self, most: int) -> Limits:
@@ -95,6 +105,17 @@ class Limits:
     def mime_type(self, name: str, head: bytes = b"") -> str:
         """Return the MIME type to send the file `name` with; see `mime_type_for` for what is raised."""
         return mime_type_for(name, head=head, asked=self.type, purpose=self.for_)
+
+    def likely_type(self, name: str) -> str:
+        """Return the MIME type as far as the name tells it; ``""`` if only the first bytes will.
+
+        Raises
+        ------
+        InputError
+            If the name alone tells that the file cannot serve.
+        """
+        known = self.type is not None or ending_of(name) in TYPES
+        return self.mime_type(name) if known else ""
 
     def passes_over(self, path: str) -> bool:
         """Whether a file of a folder is one that nobody means when they choose it: what tools keep for themselves."""
@@ -116,7 +137,7 @@ class Limits:
         """
         try:
             check_filename(name)
-            self.mime_type(name)
+            self.likely_type(name)
         except InputError as error:
             return f"Not sent: {error.cause}."
         if not self._accepts(name):

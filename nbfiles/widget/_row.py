@@ -143,7 +143,9 @@ class Row:
         arrival = self._arrival
         if arrival is None:
             return 0
-        if len(self._pieces) < MOST_PIECES:
+        held = self._pieces.get(offset)
+        # The next one is always taken, so pieces that lie too far ahead cannot block the way.
+        if offset <= arrival.received or (len(self._pieces) < MOST_PIECES if held is None else len(held) < len(piece)):
             self._pieces[offset] = piece
         try:
             while (start := min(self._pieces, default=self.size + 1)) <= arrival.received:

@@ -52,17 +52,17 @@ class Hands:
     def drag(self, *paths: Path) -> None:
         """Drag files and folders over the target, and hold them there."""
         self.target.scroll_into_view_if_needed()
-        self._move("dragEnter", paths)
-        self._move("dragOver", paths)
+        for kind in ("dragEnter", "dragOver"):
+            self._drag(kind, paths, *self._middle())
 
     def drag_away(self) -> None:
-        """Take what is held over the target away again."""
-        self._move("dragCancel")
+        """Drag what is held over the target out of it, into the corner of the page."""
+        self._drag("dragOver", (), 0, 0)
 
     def drop(self, *paths: Path) -> None:
         """Drag files and folders over the target, and let them go."""
         self.drag(*paths)
-        self._move("drop", paths)
+        self._drag("drop", paths, *self._middle())
 
     def paste(self, *paths: Path, text: str = "") -> bool:
         """Paste where the focus is in the widget, else on the target; return whether the widget took it."""
@@ -91,18 +91,15 @@ class Hands:
         for key in keys:
             self.page.keyboard.press(key)
 
-    def _move(self, kind: str, paths: tuple[Path, ...] = ()) -> None:
-        """Send one event of a drag to the middle of the target."""
+    def _middle(self) -> tuple[float, float]:
+        """Return where the middle of the target is in the page."""
         box = self.target.bounding_box()
         assert box is not None, "the target is not visible"
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def _drag(self, kind: str, paths: tuple[Path, ...], x: float, y: float) -> None:
+        """Send one event of a drag of `paths`."""
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
         session = self.page.context.new_cdp_session(self.page)
-        session.send(
-            "Input.dispatchDragEvent",
-            {
-                "type": kind,
-                "x": box["x"] + box["width"] / 2,
-                "y": box["y"] + box["height"] / 2,
-                "data": {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1},
-            },
-        )
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
         session.detach()

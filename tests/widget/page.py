@@ -7,14 +7,27 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from nbfiles import Files
 from nbfiles._landing import claim
+from nbfiles._tasks import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nbfiles import UploadWidget
+    from nbfiles._landing import Arrival
     from nbfiles.widget._desk import Desk
 
 PATIENCE = 20.0  # seconds that anything may take on a busy machine
+KEY = "sk-ant-canary-0123456789"
+QUICK = Patience(total=10, answer=5, first_wait=0.02, most_wait=0.05, longest_wait=0.2, grace=0.5)
+
+
+def client(url: str, key: str = KEY, patience: Patience = QUICK) -> Files:
+    """Return a client of the Files API at `url` that does not wait as long as a real one."""
+    files = Files(base_url=url, api_key=key)
+    files.session.patience = patience
+    return files
 
 
 class Page:
@@ -39,6 +52,7 @@ class Page:
         self.files: dict[str, bytes] = {}
         self.hold = threading.Event()  # set: bytes stay in the browser until somebody calls `carry`
         self.held: list[dict[str, Any]] = []
+        self.arrivals: dict[str, Arrival] = {}  # by landing: the Jupyter server's hands
         self.desk: Desk | None = None
         self._number = 0
         self._news = threading.Condition()
@@ -105,14 +119,28 @@ class Page:
         """Send a file's bytes, all or the first `upto`."""
         data = self.files[go["key"]][:upto]
         if self.lane == "http":
-            arrival = claim(go["landing"])
-            arrival.append(data)
-            if upto is None:
+            arrival = self.arrivals[go["landing"]] = claim(go["landing"])
+            if arrival is not None:  # else it was given up in the meantime
+                arrival.append(data)
+            if arrival is not None and upto is None:
                 arrival.finish()
-            self.arrival = arrival
             return
         for start in range(0, len(data), self.piece):
             self.say("piece", data[start : start + self.piece], key=go["key"], landing=go["landing"], offset=start)
+
+    def trickle(self, go: dict[str, Any], pieces: int, pause: float) -> None:
+        """Send a file in so many pieces, `pause` seconds apart, as a slow line would, until the kernel lets go."""
+        data = self.files[go["key"]]
+        step = -(-len(data) // pieces)
+        arrival = claim(go["landing"]) if self.lane == "http" else None
+        for start in range(0, len(data), step):
+            if self.lane == "comm":
+                self.say("piece", data[start : start + step], key=go["key"], landing=go["landing"], offset=start)
+            elif arrival is not None:
+                arrival.append(data[start : start + step])
+            time.sleep(pause)
+        if arrival is not None:
+            arrival.finish()
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -133,3 +161,45 @@ class Page:
         """Wait until a row is in one of `states`; return its record."""
         self.until(lambda: self.state(key) in states)
         return self.records[key]
+
+    def until_heard(self, kind: str, count: int = 1, **fields: Any) -> dict[str, Any]:
+        """Wait until the desk has said something of `kind` with these fields `count` times; return the latest."""
+        self.until(lambda: len(self.said(kind, **fields)) >= count)
+        return self.said(kind, **fields)[-1]
+
+    def said(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
+        """Return what the desk has said of `kind` with these fields."""
+        wanted = {"kind": kind, **fields}
+        return [message for message in list(self.heard) if wanted.items() <= message.items()]
+
+    def until_settled(self, count: int = 1) -> None:
+        """Wait until so many times something has come to its end, and nothing is under way."""
+        self.until(lambda: sum(self.settlings) >= count)
+
+    def finish(self, *keys: str) -> list[str]:
+        """Wait until every one of `keys` has come to an end; return their states."""
+        ends = {"done", "failed", "refused", "cancelled"}
+        return [self.until_state(key, *ends)["state"] for key in keys]
+
+
+class WidgetPage(Page):
+    """A page that shows a widget: both talk through the widget's comm, as they do in a notebook."""
+
+    def __init__(self, widget: UploadWidget, lane: str = "comm") -> None:
+        super().__init__(lane)
+        self.widget = widget
+        self.published: list[dict[str, Any]] = []  # everything, traits included
+        widget.comm.publish_msg = self._hear
+
+    def say(self, kind: str, *buffers: bytes, **fields: Any) -> None:
+        self.post({"kind": kind, **fields}, [memoryview(buffer) for buffer in buffers])
+
+    def post(self, content: Any, buffers: list[memoryview]) -> None:
+        """Send whatever to the widget."""
+        data = {"method": "custom", "content": content}
+        self.widget._handle_msg({"content": {"data": data}, "buffers": buffers})
+
+    def _hear(self, kind: str, data: Any = None, metadata: Any = None, buffers: Any = None, **more: Any) -> None:
+        self.published.append({"kind": kind, "data": data, "buffers": buffers})
+        if data and data.get("method") == "custom":
+            self.send(data["content"])
