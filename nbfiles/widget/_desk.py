@@ -30,7 +30,7 @@ from nbfiles._errors import CredentialError, Error, InputError, SourceError, Unk
 from nbfiles._events import Progress, Retrying
 from nbfiles._landing import Landing
 from nbfiles._loop import LoopThread
-from nbfiles._names import HEAD
+from nbfiles._names import HEAD, visible
 from nbfiles._payload import Payload
 from nbfiles._render import NO_BREAK, size
 from nbfiles._session import DEFAULT_JOBS
@@ -86,6 +86,7 @@ class Desk:
         self._listener = listener
         self._loop = LOOP.get()
         self._landing: Landing | None = None
+        self._probes: dict[str, Ticket] = {}  # by page, until it has begun with a file
         self._slots = asyncio.Semaphore(how.jobs or session().config.jobs or DEFAULT_JOBS)
         self._background = set[asyncio.Task[None]]()
         self._changed = dict[Row, None]()
@@ -128,6 +129,7 @@ class Desk:
             token = None
         else:
             token = probe.token
+            self._probes[page] = probe
             self._loop.call_later(PROBING, probe.discard)
         rows = [row.record() for row in self.rows]
         self._listener.send({"kind": "welcome", "page": page, "probe": token, "rows": rows})
@@ -165,6 +167,9 @@ class Desk:
     def _begin(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
         """Get ready for a file's bytes, and start to send them on as soon as the first has come."""
         row = self._row(message["key"])
+        probe = self._probes.pop(str(message["key"]).rpartition("-")[0], None)
+        if probe is not None:
+            probe.discard()  # its page knows the lane now
         if row is None or row.state != "queued" or row.task is not None:
             # Nothing to send here; the row's record says why.
             self._listener.send({"kind": "stop", "key": message["key"]})
@@ -172,7 +177,7 @@ class Desk:
         try:
             ticket = row.expect(self._strip(), comm=message["lane"] == "comm")
         except (SourceError, OSError) as error:
-            self._fail(row, _sentence(error))
+            self._fail(row, _sentence(row, error))
             self._settle()
             return
         self._start(row)
@@ -286,7 +291,7 @@ class Desk:
         except Error as error:
             for row in rows:
                 if row.state == "queued":  # not cancelled or replaced meanwhile
-                    self._fail(row, _sentence(error))
+                    self._fail(row, _sentence(row, error))
         for row in rows:
             self._touch(row)
         self._settle()
@@ -403,7 +408,7 @@ class Desk:
             row.give_up()
         else:
             tries = f" after {row.tries + 1} tries" if row.tries else ""
-            self._fail(row, _sentence(error, tries))
+            self._fail(row, _sentence(row, error, tries))
             if isinstance(error, SourceError):
                 row.give_up()
         if ticket.discarded or ticket.failure is not None:
@@ -532,11 +537,12 @@ def _capital(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _sentence(error: Error | OSError, more: str = "") -> str:
+def _sentence(row: Row, error: Error | OSError, more: str = "") -> str:
     """Say `error` on a row, where *Retry* stands beside it: the way out only if it is another."""
     if isinstance(error, OSError) and not isinstance(error, Error):
         return f"The kernel cannot keep it: {error.strerror or 'input/output error'}."
-    said = f"{_capital(error.cause)}{more}".rstrip(".") + "."
+    cause = error.cause if error.cause.startswith(visible(row.name)) else _capital(error.cause)
+    said = f"{cause}{more}".rstrip(".") + "."
     again = error.way_out.startswith("Run ") and not isinstance(error, CredentialError)
     return said if again or not error.way_out else f"{said} {error.way_out}"
 

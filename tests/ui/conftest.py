@@ -44,6 +44,13 @@ def notebook7(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Ite
         yield lab
 
 
+@pytest.fixture(scope="session")
+def notebook7_without_extension(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
+    """A Notebook 7 whose server has no nbfiles extension."""
+    with served(tmp_path_factory.mktemp("bare7"), browser, app="notebook", extension=False) as lab:
+        yield lab
+
+
 @contextmanager
 def served(folder: Path, browser: Browser, **options: Any) -> Iterator[Lab]:
     """Serve a copy of notebooks/ in `folder`, next to the files of its local Files API."""

@@ -6,11 +6,12 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from page import KEY, Page, WidgetPage, client
+from page import Page, WidgetPage, client
 from workbench import becomes
 
 from nbfiles import UploadWidget
 from nbfiles._session import How
+from nbfiles.widget import _desk
 from nbfiles.widget._desk import Desk
 from nbfiles.widget._limits import Limits
 
@@ -29,6 +30,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             monkeypatch.delenv(name)
     folder = tmp_path / "spool"
     monkeypatch.setenv("NBFILES_SPOOL", str(folder))
+    monkeypatch.setattr(_desk, "BETWEEN_NEWS", 0.01)  # nobody looks
     yield folder
     assert becomes([], lambda: landed_in(folder)), landed_in(folder)
 
@@ -75,7 +77,3 @@ def files(shared_api: Any) -> Files:
     return client(shared_api.base_url, shared_api.api_key)
 
 
-@pytest.fixture
-def key() -> str:
-    """The key that clients of doubles have, which nothing may show."""
-    return KEY

@@ -7,12 +7,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from doubles import stored
+
 from nbfiles import Files
 from nbfiles._landing import claim
 from nbfiles._tasks import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from doubles import Exchange
 
     from nbfiles import UploadWidget
     from nbfiles._landing import Arrival
@@ -28,6 +32,13 @@ def client(url: str, key: str = KEY, patience: Patience = QUICK) -> Files:
     files = Files(base_url=url, api_key=key)
     files.session.patience = patience
     return files
+
+
+def if_whole(exchange: Exchange) -> None:
+    """Store an upload if all of it came, as the Files API does."""
+    exchange.read()
+    if exchange.arrived.is_set():
+        stored(exchange)
 
 
 class Page:

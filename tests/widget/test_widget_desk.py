@@ -6,21 +6,23 @@ import hashlib
 import json
 import os
 import random
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 from conftest import landed_in
-from doubles import Server, stored
+from doubles import Server
 from hostile import PAYLOADS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from page import Page, client
+from page import Page, client, if_whole
 
-from nbfiles import UploadWidget
-from nbfiles._landing import LIFETIME
+from nbfiles._landing import Landing
 from nbfiles._names import TYPES
 from nbfiles._session import How
+from nbfiles.widget import _desk
 from nbfiles.widget._desk import Desk
 from nbfiles.widget._limits import Limits
 
@@ -382,8 +384,9 @@ def test_where(open_desk, files):
     assert ["done"] == page.finish(key)
 
 
-def test_news_are_rare(open_desk, files):
+def test_news_are_rare(open_desk, files, monkeypatch):
     """However fast pieces come, a page hears of a row ten times a second, not at every piece."""
+    monkeypatch.setattr(_desk, "BETWEEN_NEWS", 0.1)
     _, page = open_desk(files)
     page.piece = 1000
     (key,) = page.offer(a_bin=bytes(500_000))
@@ -392,15 +395,17 @@ def test_news_are_rare(open_desk, files):
     assert len(page.said("rows")) < 60
 
 
-def test_a_ticket_waits_as_long_as_a_person(open_desk, files, monkeypatch):
+def test_bytes_that_never_come(open_desk, files, monkeypatch):
     """A file whose bytes never come fails when its ticket has expired, with a reason, and can be tried again."""
-    monkeypatch.setattr("nbfiles._landing.Landing.ticket.__kwdefaults__", {"name": "the file", "lifetime": 0.1})
-    assert LIFETIME >= 60
     _, page = open_desk(files, "http")
     page.hold.set()
-    (key,) = page.offer(a_txt=b"hello")
-    assert "It never arrived from the browser." == page.until_state(key, "failed")["reason"]
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Landing.ticket, "__kwdefaults__", {"name": "the file", "lifetime": 0.1})
+        (key,) = page.offer(a_txt=b"hello")
+        assert "It never arrived from the browser." == page.until_state(key, "failed")["reason"]
+    page.hold.clear()
+    page.say("retry", key=key)
+    assert "done" == page.until_state(key, "done")["state"]
 
 
 # ---- what is no message of ours --------------------------------------------------------------------------------------
@@ -542,7 +547,7 @@ def test_what_is_no_object(open_widget, files):
 @both_lanes
 def test_closed(open_desk, lane, spool):
     """A desk that is closed has cancelled what was under way, kept no byte, and hears nothing more."""
-    with Server() as server:
+    with Server(if_whole) as server:
         desk, page = open_desk(client(server.url), lane)
         page.hold.set()
         keys = page.offer(a_bin=bytes(2 << 20), b_txt=b"hello")
@@ -560,9 +565,6 @@ def test_closed(open_desk, lane, spool):
 
 def test_a_kernel_that_ends(shared_api, tmp_path):
     """A kernel that ends with files under way leaves nothing in the spool, and does not hang."""
-    import subprocess
-    import sys
-
     code = (
         "import sys; sys.path[:0] = sys.argv[3:]\n"
         "from page import Page, client; from nbfiles import UploadWidget\n"

@@ -1,8 +1,8 @@
-// The browser's half of nbfiles.UploadWidget: it takes files from a person, brings their bytes to the kernel and shows
+// The browser's half of nbfiles.UploadWidget: it takes files from a person, brings their bytes to the kernel, and shows
 // how far they are on both hops. Only the kernel holds the key and talks to the Files API.
 //
-// A `Desk` per widget keeps rows, files and connections; any number of `View`s draw it and come and go. What a person
-// named is data: it becomes text nodes, titles and labels only.
+// A `Desk` per widget holds its files, a `Row` each; `View`s of it come and go. What a person named is data: it becomes
+// text nodes, titles and labels only.
 
 /**
  * What the kernel knows of a file.
@@ -11,56 +11,48 @@
  * @typedef {{file: File, path: string}} Choice
  * @typedef {{accept: string, multiple: boolean, max_files: number | null, max_bytes: number}} Limits
  * @typedef {{get(name: string): any, on(name: string, does: Function): void, off(name: string, does: Function): void,
- *   send(content: any, callbacks?: any, buffers?: ArrayBuffer[]): any}} Model
+ *   send(message: object, callbacks?: object, buffers?: ArrayBuffer[]): void}} Model
  */
 
 const NB = "\u00a0";
 const DOT = `${NB}· `;
-const PIECE = 8 * 2 ** 20; // 10 MiB vanish without a word, see Jupyter's websocket_max_message_size
+const PIECE = 8 * 2 ** 20; // 10 MiB vanish without a word
 const SMALL_PIECE = 2 ** 20;
-const IN_THE_AIR = 2;
 const PUTS = 3;
-const OFFERED = 1000; // rows in one message
 const PATIENCE = 1500; // ms until an answer is missed
-const UNDER_WAY = new Set(["queued", "uploading", "retrying", "checking", "cancelling"]);
-const DONE = new Set(["done", "reused"]);
+const UNDER_WAY = ["queued", "uploading", "retrying", "checking", "cancelling"];
+const DONE = ["done", "reused"];
 const BUSY = "waiting for the kernel: a cell is running";
-const RESTARTED = "The kernel restarted. Choose the unfinished files again.";
-const SLOWER = ["Slower route: this Jupyter server ", ", so files go through the notebook connection."];
 
-// ---- figures and names ----------------------------------------------------------------------------------------------
+// ---- figures and names
 
 /** Writes bytes with 3 significant digits: `96 B`, `412 kB`, `24.1 MB`. @param {number} bytes */
 export function formatSize(bytes) {
   if (bytes < 1000) return `${Math.round(bytes)}${NB}B`;
-  let value = bytes / 1000;
-  let unit = 0;
+  let [value, unit] = [bytes / 1000, 0];
   for (; value >= 999.5 && unit < 3; unit++) value /= 1000;
-  return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)}${NB}${["kB", "MB", "GB", "TB"][unit]}`;
+  return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)}${NB}${"kMGT"[unit]}B`;
 }
 
-/** Writes `25.9 of 144 MB`, the unit once if it is the same. @param {number} part @param {number} whole */
+/** Writes `25.9 of 144 MB`: the unit once if it is the same. @param {number} part @param {number} whole */
 export function formatPart(part, whole) {
   const [value, unit] = formatSize(part).split(NB);
   const all = formatSize(whole);
-  return `${all.endsWith(NB + unit) ? value : `${value}${NB}${unit}`} of ${all}`;
+  return `${value}${all.endsWith(NB + unit) ? "" : NB + unit} of ${all}`;
 }
 
 /** Writes what is left, rounded up: `8 s left`, `4 min left`. @param {number} seconds */
 export function formatLeft(seconds) {
-  if (seconds <= 59) return `${Math.max(Math.ceil(seconds), 1)}${NB}s left`;
-  if (seconds <= 59 * 60) return `${Math.ceil(seconds / 60)}${NB}min left`;
-  return `${Math.ceil(seconds / 3600)}${NB}h left`;
+  const [per, unit] = seconds <= 59 ? [1, "s"] : seconds <= 59 * 60 ? [60, "min"] : [3600, "h"];
+  return `${Math.max(Math.ceil(seconds / per), 1)}${NB}${unit} left`;
 }
 
-/** Writes how long it took: `38 ms`, `3.4 s`, `3 min 20 s`, `2 h 5 min`. @param {number} seconds */
+/** Writes how long it took: `3.4 s`, `3 min 20 s`, `2 h 5 min`. @param {number} seconds */
 export function formatDuration(seconds) {
-  if (seconds < 0.0995) return `${Math.max(Math.round(seconds * 1000), 1)}${NB}ms`;
-  if (seconds < 59.5) return `${seconds.toFixed(seconds < 9.95 ? 1 : 0)}${NB}s`;
-  const long = seconds >= 3599.5;
-  const all = Math.round(long ? seconds / 60 : seconds);
-  const rest = all % 60 ? ` ${all % 60}${NB}${long ? "min" : "s"}` : "";
-  return `${Math.floor(all / 60)}${NB}${long ? "h" : "min"}${rest}`;
+  if (seconds < 59.5) return `${seconds < 9.95 ? Math.max(seconds, 0.1).toFixed(1) : Math.round(seconds)}${NB}s`;
+  const [per, large, small] = seconds < 3599.5 ? [1, "min", "s"] : [60, "h", "min"];
+  const all = Math.round(seconds / per);
+  return `${Math.floor(all / 60)}${NB}${large}${all % 60 ? ` ${all % 60}${NB}${small}` : ""}`;
 }
 
 /** Writes `1 file`, `1,902 files`. @param {number} count @param {string} noun */
@@ -75,72 +67,52 @@ export function visible(text) {
   });
 }
 
-/**
- * Cuts a name into a head that may give way and a tail that stays: the ending and the 4 characters before it.
- * @param {string} name @returns {[string, string]}
- */
+/** Cuts a name into a head, which may give way, and the ending with 4 characters more. @param {string} name */
 export function splitName(name) {
   const chars = [...name];
-  const ending = /[^/]\.([^./]{0,9})$/u.exec(name);
-  const keep = 4 + (ending ? [...ending[1]].length + 1 : 0);
+  const keep = 4 + [.../[^/](\.[^./]{0,9}$)|$/u.exec(name)?.[1] ?? ""].length;
   let cut = chars.length;
   for (let width = 0; cut && chars.length - cut < keep; cut--) {
     width += visible(chars[cut - 1]).length;
     if (width > 14) break;
   }
-  while (cut && cut < chars.length && /\p{M}/u.test(chars[cut])) cut--; // an accent stays with its letter
+  while (cut && /^\p{M}/u.test(chars[cut] ?? "")) cut--; // an accent stays with its letter
   return [chars.slice(0, cut).join(""), chars.slice(cut).join("")];
 }
 
 /** Says what may be chosen: `PDF only, up to 500 MB each`. @param {Limits} limits */
 export function limitsText({ accept, multiple, max_files, max_bytes }) {
-  const kinds = accept.split(",").filter(Boolean).map((token) => {
-    if (token.startsWith(".")) return token.slice(1).toUpperCase();
-    return token.endsWith("/*") ? token.slice(0, -2) : token;
-  });
-  const said = [];
-  if (kinds.length) said.push(`${kinds.join(", ")} only`);
+  const kinds = accept.split(",").map((kind) => (kind[0] === "." ? kind.slice(1).toUpperCase() : kind.replace("/*", "")));
+  const said = accept ? [`${kinds.join(", ")} only`] : [];
   if (multiple && max_files) said.push(`up to ${counted(max_files, "file")}`);
   said.push(`up to ${formatSize(max_bytes)}${multiple ? " each" : ""}`);
-  const text = said.join(", ");
-  return text[0].toUpperCase() + text.slice(1);
+  return said.join(", ").replace(/^./, (first) => first.toUpperCase());
 }
 
-/** Names the moment for a pasted file: `14.02.31`. @param {Date} when */
-export function clock(when) {
-  return [when.getHours(), when.getMinutes(), when.getSeconds()].map((n) => String(n).padStart(2, "0")).join(".");
-}
+// ---- what a person hands over
 
-// ---- what a person hands over ---------------------------------------------------------------------------------------
-
-/** Lists the files of an `<input>`, with their paths if a folder was chosen. @param {FileList | null} files */
+/** Lists the files of an `<input>`, with their paths if a folder was chosen. @param {Iterable<File> | null} files */
 export function chosen(files) {
   return [...(files ?? [])].map((file) => ({ file, path: file.webkitRelativePath || "" }));
 }
 
-/**
- * Lists the files of a paste; a text becomes one, where there is no other.
- * @param {DataTransfer | null} data @param {Date} when @returns {Choice[]}
- */
+/** Lists the files of a paste; a text becomes one if there is no other. @param {DataTransfer | null} data @param {Date} when */
 export function pasted(data, when) {
+  const time = when.toTimeString().slice(0, 8).replaceAll(":", ".");
   const files = [...(data?.files ?? [])].map((file) => {
-    // A screenshot has no name of its own: browsers call it image.png.
-    const generic = /^image\.(\w+)$/.exec(file.name);
-    return generic ? new File([file], `Pasted image ${clock(when)}.${generic[1]}`, { type: file.type }) : file;
+    // A screenshot has no name of its own; browsers call it image.png.
+    const ending = /^image(\.\w+)$/.exec(file.name)?.[1];
+    return ending ? new File([file], `Pasted image ${time}${ending}`, { type: file.type }) : file;
   });
-  const text = files.length ? "" : (data?.getData("text/plain") ?? "");
-  if (text) files.push(new File([text], `Pasted text ${clock(when)}.txt`, { type: "text/plain" }));
-  return files.map((file) => ({ file, path: "" }));
+  const text = files.length ? "" : data?.getData("text/plain");
+  return chosen(text ? [new File([text], `Pasted text ${time}.txt`, { type: "text/plain" })] : files);
 }
 
-/**
- * Lists the files of a drop, those in folders too, with their paths.
- * @param {DataTransfer | null} data @returns {Promise<Choice[]>}
- */
+/** Lists the files of a drop, those in folders too, with their paths. @param {DataTransfer | null} data */
 export async function dropped(data) {
-  // The items are gone after the first await, so entries and files are taken first.
-  const items = [...(data?.items ?? [])].filter((item) => item.kind === "file");
-  const taken = items.map((item) => ({ entry: item.webkitGetAsEntry?.() ?? null, file: item.getAsFile() }));
+  // All is taken before the first await: the items are gone after it.
+  const items = [...(data?.items ?? [])].filter(({ kind }) => kind === "file");
+  const taken = items.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
   /** @type {Choice[]} */
   const found = [];
   for (const { entry, file } of taken) {
@@ -150,85 +122,71 @@ export async function dropped(data) {
   return found;
 }
 
-/** @param {FileSystemEntry} entry @param {Choice[]} found */
+/** @param {any} entry @param {Choice[]} found */
 async function walk(entry, found) {
   try {
-    if (entry.isDirectory) {
-      const reader = /** @type {FileSystemDirectoryEntry} */ (entry).createReader();
-      for (;;) {
-        // It hands over a hundred at a time, and an empty list at the end.
-        const entries = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
-        if (!entries.length) return;
-        for (const each of entries) await walk(each, found);
-      }
+    if (entry.isFile) {
+      const file = await new Promise((...ends) => entry.file(...ends));
+      found.push({ file, path: entry.fullPath.replace(/^\//, "") });
+      return;
     }
-    const file = await new Promise((...both) => /** @type {FileSystemFileEntry} */ (entry).file(...both));
-    found.push({ file, path: entry.fullPath.replace(/^\//, "") });
+    const reader = entry.createReader();
+    for (;;) {
+      // It hands over a hundred at a time, and an empty list at the end.
+      const entries = await new Promise((...ends) => reader.readEntries(...ends));
+      if (!entries.length) return;
+      for (const each of entries) await walk(each, found);
+    }
   } catch {
     // Gone or locked since it was dropped: as if it had not been there.
   }
 }
 
-/** Whether a file can still be read: it may have moved or changed since it was chosen. @param {File} file */
-async function readable(file) {
-  try {
-    await file.slice(0, 1).arrayBuffer();
-    return true;
-  } catch {
-    return false;
-  }
-}
+// ---- pace
 
-// ---- speed, pieces, pace --------------------------------------------------------------------------------------------
-
-/** How fast bytes move: the mean of the last 3 seconds. */
+/** How fast bytes move: the mean of the last 3 s. */
 export class Speed {
-  constructor() {
-    /** @type {{at: number, bytes: number}[]} */
-    this.seen = [];
-    this.hop = "";
-  }
+  /** @type {{at: number, bytes: number}[]} */
+  seen = [];
+  hop = "";
 
-  /** @param {string} hop which one moves; another starts anew @param {number} bytes @param {number} now */
+  /** Notes how far the hop is that moves; another one starts anew. @param {string} hop @param {number} bytes @param {number} now */
   note(hop, bytes, now) {
-    const last = this.seen.at(-1);
-    if (hop !== this.hop || (last && bytes < last.bytes)) this.seen = [];
+    if (hop !== this.hop || bytes < (this.seen.at(-1)?.bytes ?? 0)) this.seen = [];
     this.hop = hop;
     this.seen.push({ at: now, bytes });
-    while (this.seen.length > 2 && this.seen[1].at <= now - 3000) this.seen.shift();
+    while (this.seen[1]?.at <= now - 3000) this.seen.shift();
   }
 
-  /** Bytes per second; 0 as long as it cannot be told. */
-  get rate() {
+  /** Writes `41.2 MB/s · 1 s left`, as much of it as can be told. @param {number} size */
+  text(size) {
     const [first, last] = [this.seen[0], this.seen.at(-1)];
-    return first && last && last.at - first.at >= 500 ? ((last.bytes - first.bytes) * 1000) / (last.at - first.at) : 0;
-  }
-
-  /** Whether there is enough to say what is left. */
-  get sure() {
-    return this.seen.length > 0 && (this.seen.at(-1)?.at ?? 0) - this.seen[0].at >= 2000;
+    if (!last || last.at - first.at < 500 || last.bytes >= size) return "";
+    const rate = ((last.bytes - first.bytes) * 1000) / (last.at - first.at);
+    if (rate < 1) return "";
+    return `${formatSize(rate)}/s${last.at - first.at < 2000 ? "" : DOT + formatLeft((size - last.bytes) / rate)}`;
   }
 }
 
 /** What is in the air on the comm lane, and what goes next. The kernel acknowledges by offset. */
 export class Flight {
-  /** @param {number} size @param {number} from @param {number} piece @param {number} now */
-  constructor(size, from, piece, now) {
+  /** @param {number} size @param {number} from @param {number} piece */
+  constructor(size, from, piece) {
     this.size = size;
+    this.received = this.next = from;
     this.piece = piece;
-    this.received = from;
-    this.next = from;
-    this.round = 0; // a new one begins when pieces were lost
-    this.heard = now;
-    this.asked = 0;
-    this.stuck = 0;
-    /** @type {number[]} */
-    this.ends = [];
   }
+
+  round = 0; // a new one begins when pieces were lost
+  heard = 0;
+  asked = 0;
+  stuck = 0;
+  /** @type {number[]} */
+  ends = [];
 
   /** Takes the next piece, if there is one to send now. @param {number} now @returns {[number, number] | null} */
   take(now) {
-    if (this.ends.length >= IN_THE_AIR || this.next >= this.size) return null;
+    if (this.ends.length > 1 || this.next >= this.size) return null;
     if (!this.ends.length) this.heard = now;
     const start = this.next;
     this.next = Math.min(start + this.piece, this.size);
@@ -236,7 +194,7 @@ export class Flight {
     return [start, this.next];
   }
 
-  /** Hears how far the kernel is; returns whether pieces turned out to be lost. @param {number} received @param {number} now */
+  /** Hears how far the kernel is; returns whether pieces turn out to be lost. @param {number} received @param {number} now */
   hear(received, now) {
     if (received > this.received) {
       this.received = received;
@@ -245,22 +203,21 @@ export class Flight {
       this.heard = now;
       this.asked = this.stuck = 0;
     } else if (this.asked && this.ends.length) {
-      // The same answer again, a second later: nothing is on its way any more.
-      if (!this.stuck) this.stuck = now;
-      else if (now - this.stuck >= 1000) {
-        this.piece = SMALL_PIECE;
-        this.next = this.received;
-        this.ends = [];
-        this.round++;
-        this.asked = this.stuck = 0;
-        return true;
-      }
+      this.stuck ||= now;
+      if (now - this.stuck < 1000) return false;
+      // The same answer again, and nothing has come in between.
+      this.piece = SMALL_PIECE;
+      this.next = this.received;
+      this.ends = [];
+      this.round++;
+      this.asked = this.stuck = 0;
+      return true;
     }
     return false;
   }
 
-  /** Whether to ask the kernel how far it is; asking is then taken as done. @param {number} now */
-  wantsWord(now) {
+  /** Whether to ask the kernel how far it is, which is then taken as done. @param {number} now */
+  asks(now) {
     if (!this.ends.length || now - this.heard < 4000 || now - this.asked < 2000) return false;
     this.asked = now;
     return true;
@@ -268,11 +225,11 @@ export class Flight {
 }
 
 /**
- * Returns a function that does `work` soon, at most once in `wait` ms.
+ * Returns a function that has `work` done soon, at most once in `wait` ms.
  * @param {() => void} work @param {number} wait @param {(does: () => void) => void} [frame]
  */
-export function throttle(work, wait, frame = (does) => requestAnimationFrame(does)) {
-  let last = -Infinity;
+export function throttle(work, wait, frame = requestAnimationFrame) {
+  let last = 0;
   let due = false;
   const run = () => {
     due = false;
@@ -280,42 +237,41 @@ export function throttle(work, wait, frame = (does) => requestAnimationFrame(doe
     work();
   };
   return () => {
-    if (!due) setTimeout(() => frame(run), Math.max(0, last + wait - Date.now()));
+    if (!due) setTimeout(() => frame(run), last + wait - Date.now());
     due = true;
   };
 }
 
-/** What a screen reader says by the way: one text each 5 s at most, and the newest only. */
+/** What a screen reader says by the way: one text in 5 s, and the newest only. */
 export class Voice {
   /** @param {(text: string) => void} write */
   constructor(write) {
     this.write = write;
-    this.last = -Infinity;
-    /** @type {(() => string) | null} */
-    this.next = null;
   }
+
+  last = 0;
+  /** @type {(() => string) | null} */
+  next = null;
 
   /** @param {() => string} text asked for when it is said, so that it is true then */
   say(text) {
-    const waits = this.next !== null;
+    if (!this.next) setTimeout(() => this.speak(), Math.max(200, this.last + 5000 - Date.now()));
     this.next = text;
-    if (waits) return;
-    setTimeout(() => {
-      const said = this.next?.();
-      this.next = null;
-      this.last = Date.now();
-      if (said) this.write(said);
-    }, Math.max(200, this.last + 5000 - Date.now()));
+  }
+
+  speak() {
+    if (this.next) this.write(this.next());
+    this.next = null;
+    this.last = Date.now();
   }
 }
 
-// ---- the way over the Jupyter server --------------------------------------------------------------------------------
+// ---- the way over the Jupyter server
 
-/** Returns the page's own settings, if a Jupyter server made it. @returns {{baseUrl: string, token?: string} | null} */
+/** Returns the page's settings, if a Jupyter server made it. @returns {{baseUrl: string, token?: string} | null} */
 function jupyter() {
   try {
-    const config = JSON.parse(document.getElementById("jupyter-config-data")?.textContent ?? "");
-    return typeof config.baseUrl === "string" ? config : null;
+    return JSON.parse(document.getElementById("jupyter-config-data")?.textContent ?? "null");
   } catch {
     return null;
   }
@@ -323,68 +279,105 @@ function jupyter() {
 
 /**
  * PUTs bytes where the kernel waits for them.
- * @param {string} landing @param {Blob} body @param {(bytes: number) => void} moved @param {number} [timeout] in ms
+ * @param {string} landing @param {Blob} body @param {(bytes: number) => void} moved @param {number} [timeout] ms
  * @returns {{abort: () => void, answer: Promise<{status: number, said: string}>}}
  */
 function put(landing, body, moved, timeout = 0) {
-  const { baseUrl = "/", token = "" } = jupyter() ?? {};
+  const { baseUrl = "/", token } = jupyter() ?? {};
   const xhr = new XMLHttpRequest();
-  xhr.open("PUT", `${baseUrl.replace(/\/*$/, "/")}nbfiles/landing/${encodeURIComponent(landing)}`);
-  const xsrf = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie);
-  if (xsrf) xhr.setRequestHeader("X-XSRFToken", xsrf[1]);
+  xhr.open("PUT", `${baseUrl.replace(/\/?$/, "/")}nbfiles/landing/${landing}`);
+  const xsrf = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1];
+  if (xsrf) xhr.setRequestHeader("X-XSRFToken", xsrf);
   if (token) xhr.setRequestHeader("Authorization", `token ${token}`);
   xhr.timeout = timeout;
-  xhr.upload.onprogress = (event) => moved(event.loaded);
+  xhr.upload.onprogress = ({ loaded }) => moved(loaded);
   const answer = new Promise((resolve) => {
-    xhr.onloadend = () => resolve({ status: xhr.status, said: xhr.status ? xhr.responseText.slice(0, 200) : "" });
+    xhr.onloadend = () => resolve({ status: xhr.status, said: xhr.responseText.slice(0, 200) });
   });
   xhr.send(body);
   return { abort: () => xhr.abort(), answer };
 }
 
-// ---- the desk -------------------------------------------------------------------------------------------------------
+// ---- rows
 
-/** A file on the list: what the kernel knows of it, and what only this page does. */
+/** A file on the list: what the kernel knows of it, and how it goes from this page to the kernel. */
 export class Row {
-  /** @param {Known} known @param {File | null} file */
-  constructor(known, file) {
+  /** @param {Desk} desk @param {Known} known @param {File | null} file */
+  constructor(desk, known, file) {
+    this.desk = desk;
     this.known = known;
     this.file = file;
-    /** @type {"idle" | "begun" | "granted" | "sending" | "sent"} the first hop, as seen from here */
-    this.phase = "idle";
-    this.lane = "";
-    this.landing = "";
-    this.from = 0;
-    this.up = 0; // bytes that have left the browser
-    this.accepted = !file;
-    this.held = false; // its end was asked for: nothing new is begun
-    this.asked = 0; // since when the kernel owes an answer
-    this.missed = false;
-    this.timed = false;
-    this.speed = new Speed();
-    /** @type {(() => void) | null} */
-    this.abort = null;
-    /** @type {Flight | null} */
-    this.flight = null;
-    this.reading = false;
   }
+
+  phase = "idle"; // -> begun -> granted -> sending -> sent
+  lane = "";
+  landing = "";
+  from = 0;
+  up = 0; // bytes that have left the browser
+  accepted = false;
+  held = false; // nothing new is begun
+  asked = 0; // since when the kernel owes an answer
+  missed = false; // for too long
+  timed = false; // its time is in the desk's
+  reading = false;
+  speed = new Speed();
+  /** @type {Flight | null} */
+  flight = null;
+  /** @type {(() => void) | null} */
+  abort = null;
 
   get label() {
     return visible(this.known.path || this.known.name);
   }
 
   get underWay() {
-    return UNDER_WAY.has(this.known.state);
+    return UNDER_WAY.includes(this.known.state);
+  }
+
+  get done() {
+    return DONE.includes(this.known.state);
   }
 
   get landed() {
     return Math.min(this.known.size, Math.max(this.known.landed, this.known.sent, this.up));
   }
 
-  /** Notes how far it is. @param {number} now */
-  measure(now) {
-    if (this.known.sent) this.speed.note("sent", this.known.sent, now);
-    else this.speed.note("landed", this.landed, now);
+  /** Whether *Retry* can help. */
+  get canRetry() {
+    const { state, ready } = this.known;
+    return !this.desk.lost && ["failed", "cancelled"].includes(state) && (ready || this.file !== null);
+  }
+
+  /** Tells the kernel, which then owes an answer. @param {string} kind @param {object} [more] @param {ArrayBuffer[]} [buffers] */
+  tell(kind, more, buffers) {
+    if (!buffers) this.asked ||= Date.now();
+    this.desk.send({ kind, key: this.known.key, ...more }, buffers);
+  }
+
+  /** Takes what the kernel knows now. @param {Known} known */
+  take(known) {
+    this.known = known;
+    this.accepted = true;
+    this.asked = 0;
+    if (known.ready && this.phase !== "sending") this.phase = "sent";
+    if (this.underWay) {
+      this.timed = true;
+      this.move();
+    } else {
+      this.drop();
+      this.up = 0;
+      this.held = false;
+      this.speed = new Speed();
+      if (this.done || known.state === "refused") this.file = null;
+    }
+  }
+
+  /** Notes how far it is. @param {number} [up] */
+  move(up = this.up) {
+    this.up = up;
+    const { sent, key } = this.known;
+    this.speed.note(sent ? "sent" : "landed", sent || this.landed, Date.now());
+    this.desk.touch(key);
   }
 
   /** Lets go of its way to the kernel. */
@@ -395,118 +388,193 @@ export class Row {
     this.abort?.();
     this.abort = null;
   }
+
+  /** @param {string} lane */
+  begin(lane) {
+    this.phase = "begun";
+    this.lane = lane;
+    this.up = 0;
+    this.tell("begin", { lane });
+  }
+
+  start() {
+    this.phase = "sending";
+    if (this.lane === "http") return this.put();
+    this.flight = new Flight(this.known.size, this.from, this.desk.piece);
+    return this.feed();
+  }
+
+  async put() {
+    const { landing, file, desk } = this;
+    if (!file) return;
+    let moved = false;
+    const request = put(landing, file, (bytes) => {
+      moved = true;
+      this.move(bytes);
+    });
+    this.abort = request.abort;
+    const { status, said } = await request.answer;
+    if (this.landing !== landing) return; // let go of meanwhile
+    this.abort = null;
+    if (status === 200) {
+      this.phase = "sent";
+      this.move(this.known.size);
+    } else if (status === 0 && !(await readable(file))) this.broke(-1, "unreadable");
+    else if (status === 404 || status === 405 || (status === 0 && !moved)) {
+      this.drop();
+      desk.fallBack(status, said);
+    } else this.broke(status, said);
+    desk.step();
+  }
+
+  /** Sends pieces while there is room in the air. */
+  async feed() {
+    const { flight, file, landing } = this;
+    if (this.reading || !flight || !file) return;
+    this.reading = true;
+    try {
+      for (let span; this.flight === flight && (span = flight.take(Date.now())); ) {
+        const { round } = flight;
+        const bytes = await file.slice(...span).arrayBuffer();
+        if (this.flight === flight && flight.round === round) this.tell("piece", { landing, offset: span[0] }, [bytes]);
+      }
+    } catch {
+      if (this.flight === flight) this.broke(-1, "unreadable");
+    }
+    this.reading = false;
+    if (this.flight !== flight) this.feed(); // begun anew while it was read
+  }
+
+  /** Hears how far the kernel is on the comm lane. @param {number} received */
+  hear(received) {
+    const { flight } = this;
+    if (!flight) return;
+    if (flight.hear(received, Date.now())) this.desk.piece = SMALL_PIECE;
+    this.move(flight.received);
+    if (flight.received < flight.size) this.feed();
+    else {
+      this.flight = null;
+      this.phase = "sent";
+    }
+  }
+
+  /** Nothing more of it will come; the kernel says what that means. @param {number} status @param {string} said */
+  broke(status, said) {
+    this.phase = "sent";
+    this.flight = null;
+    this.tell("broke", { landing: this.landing, status, said });
+  }
+
+  /** @param {number} now */
+  tick(now) {
+    if (this.flight?.asks(now)) this.tell("where", { landing: this.landing });
+    const missed = this.asked > 0 && now - this.asked >= PATIENCE;
+    if (missed && this.held) this.drop(); // no answer, but at least no more bytes
+    if (missed !== this.missed || this.known.state === "uploading") this.move();
+    this.missed = missed;
+  }
 }
+
+/** Whether a file can still be read: it may have moved or changed since it was chosen. @param {File} file */
+function readable(file) {
+  return file.slice(0, 1).arrayBuffer().then(() => true, () => false);
+}
+
+// ---- the desk
 
 /** The files of one widget on this page, whatever views there are. */
 export class Desk {
   /** @param {Model} model */
   constructor(model) {
-    this.page = [...crypto.getRandomValues(new Uint8Array(8))].map((n) => n.toString(16).padStart(2, "0")).join("");
-    /** @type {Map<string, Row>} */
-    this.rows = new Map();
-    /** @type {Set<{touch(key?: string): void, speak(text: string, urgent: boolean): void}>} */
-    this.views = new Set();
     this.model = model;
-    this.lane = "";
-    this.slower = "";
-    this.lost = false;
-    this.count = 0;
-    this.piece = PIECE;
-    this.elapsed = 0;
-    this.since = 0;
-    this.gone = new Set();
-    /** @type {Row[]} */
-    this.bad = [];
-    /** @type {ReturnType<typeof setInterval> | undefined} */
-    this.ticking = undefined;
-    this.voice = new Voice((text) => this.speak(text, false));
     for (const known of model.get("rows") ?? []) this.take(known);
-    this.hear = (/** @type {any} */ message, /** @type {DataView[]} */ _buffers) => this.receive(message);
-    this.parted = () => this.loseKernel();
-    this.redraw = () => this.touch();
-    this.leave = () => this.send({ kind: "leave", page: this.page });
-    this.listens = /** @type {[string, () => void][]} */ ([
-      ["msg:custom", this.hear], ["comm_live_update", this.parted], ["comm:close", this.parted],
-      ["change:limits", this.redraw], ["change:local", this.redraw], ["change:note", this.redraw],
-    ]);
+    /** @type {[string, Function][]} */
+    this.listens = [
+      ["msg:custom", (/** @type {any} */ message) => this.receive(message)],
+      ["comm_live_update", () => this.lose()],
+      ["comm:close", () => this.lose()],
+      ...["limits", "local", "note"].map((name) => /** @type {[string, Function]} */ ([`change:${name}`, () => this.touch()])),
+    ];
     for (const [name, does] of this.listens) model.on(name, does);
     globalThis.addEventListener?.("pagehide", this.leave);
+    this.hello();
+  }
+
+  page = crypto.getRandomValues(new BigUint64Array(1))[0].toString(16).padStart(16, "0");
+  /** @type {Map<string, Row>} */
+  rows = new Map();
+  /** @type {Set<{touch(key?: string): void, speak(text: string, urgent: boolean): void}>} */
+  views = new Set();
+  voice = new Voice((text) => this.speak(text, false));
+  lane = ""; // until it is known
+  slower = "";
+  lost = false;
+  count = 0;
+  piece = PIECE;
+  since = 0;
+  elapsed = 0;
+  gone = new Set();
+  /** @type {Row[]} ended badly, and not yet said */
+  bad = [];
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  clock = undefined;
+
+  leave = () => this.send({ kind: "leave", page: this.page });
+
+  hello() {
     this.send({ kind: "hello", page: this.page });
   }
 
-  /** Ends all that is under way here. */
   close() {
     globalThis.removeEventListener?.("pagehide", this.leave);
     for (const [name, does] of this.listens) this.model.off(name, does);
     for (const row of this.rows.values()) row.drop();
-    clearInterval(this.ticking);
+    clearInterval(this.clock);
     this.leave();
   }
 
   /** @returns {Limits} */
   get limits() {
-    return this.model.get("limits") ?? { accept: "", multiple: true, max_files: null, max_bytes: 5e8 };
+    return this.model.get("limits");
   }
 
   get local() {
     return Boolean(this.model.get("local"));
   }
 
-  /** What stands under the target. @returns {[string, string][]} icon and text */
-  get notices() {
-    /** @type {[string, string][]} */
-    const all = [];
-    if (this.lost) all.push(["warning", RESTARTED]);
-    else if (this.slower) all.push(["warning", this.slower]);
-    if (this.local) all.push(["house", "Nothing leaves this machine: the local Files API takes the files."]);
-    return all;
-  }
-
-  /** Whether *Retry* can help. @param {Row} row */
-  canRetry({ known, file }) {
-    return !this.lost && (known.state === "failed" || known.state === "cancelled") && (known.ready || file !== null);
-  }
-
   // -- what a person asks
 
   /** @param {Choice[]} choices */
   offer(choices) {
+    const blank = { mime: "", landed: 0, sent: 0, ready: false, reason: "", side: "", id: "", block: "", variable: "" };
     const rows = (this.limits.multiple ? choices : choices.slice(0, 1)).map(({ file, path }) => {
-      const key = `${this.page}-${++this.count}`;
-      const { name, size } = file;
-      const known = { mime: "", landed: 0, sent: 0, ready: false, reason: "", side: "", id: "", block: "", variable: "" };
-      const row = new Row({ key, name, path, size, state: "queued", ...known }, file);
-      this.rows.set(key, row);
+      const known = { key: `${this.page}-${++this.count}`, name: file.name, path, size: file.size, state: "queued", ...blank };
+      const row = new Row(this, known, file);
+      row.asked = Date.now();
+      this.rows.set(known.key, row);
+      if (this.lost) this.fail(row, "The kernel restarted. Run the cell again, then choose the file.");
       return row;
     });
     if (!rows.length) return;
     this.voice.say(() => `${counted(rows.length, "file")} added.`);
-    if (this.lost) rows.forEach((row) => this.fail(row, "The kernel restarted. Run the cell again, then choose the file."));
-    else rows.forEach((row) => this.ask(row));
-    for (let at = 0; at < rows.length; at += OFFERED) {
-      const offered = rows.slice(at, at + OFFERED).map(({ known: { key, name, path, size } }) => ({ key, name, path, size }));
-      this.send({ kind: "offer", rows: offered });
+    for (let at = 0; at < rows.length; at += 1000) {
+      const some = rows.slice(at, at + 1000).map(({ known: { key, name, path, size } }) => ({ key, name, path, size }));
+      this.send({ kind: "offer", rows: some });
     }
-    this.touch();
+    this.step();
   }
 
   /** @param {Row[]} rows */
   cancel(rows) {
     for (const row of rows) {
       row.held = true;
-      this.ask(row);
+      row.asked ||= Date.now();
     }
     this.send({ kind: "cancel", keys: rows.map((row) => row.known.key) });
+    this.step();
   }
 
-  /** @param {Row} row */
-  retry(row) {
-    row.drop();
-    this.ask(row);
-    this.send({ kind: "retry", key: row.known.key });
-  }
-
-  /** Takes rows off the list at once; the kernel is told. @param {Row[]} rows */
+  /** Takes rows off the list at once. @param {Row[]} rows */
   remove(rows) {
     const keys = rows.map((row) => row.known.key);
     for (const key of keys) {
@@ -514,7 +582,7 @@ export class Desk {
       this.rows.delete(key);
     }
     this.send({ kind: "remove", keys });
-    this.touch();
+    this.step();
   }
 
   // -- what the kernel says
@@ -525,106 +593,75 @@ export class Desk {
     if (row) row.asked = 0;
     switch (message?.kind) {
       case "welcome":
-        if (message.page === this.page) this.settle(message);
+        if (message.page === this.page) this.welcome(message);
         break;
       case "rows":
         for (const key of message.removed ?? []) this.forget(key);
         for (const known of message.rows ?? []) this.take(known);
-        if (message.order) this.sort(message.order);
         break;
       case "go":
         if (row?.phase !== "begun") break;
-        row.phase = row.lane === this.lane ? "granted" : "idle"; // the lane may have changed meanwhile
+        row.phase = row.lane === this.lane ? "granted" : "idle"; // the lane may have changed since
         row.landing = message.landing;
         row.from = message.offset;
         break;
       case "ack":
-        if (row?.flight && row.landing === message.landing) this.acknowledged(row, row.flight, message.received);
+        if (row?.landing === message.landing) row?.hear(message.received);
         break;
       case "stop":
         row?.drop();
         if (row) row.held = true;
-        break;
-      default:
-        return;
     }
-    this.touch(message.key);
-    this.pump();
+    this.step(message?.key);
   }
 
-  /** Takes the kernel's list for the truth, and finds the lane. @param {{probe: string | null, rows: Known[]}} welcome */
-  async settle({ probe, rows }) {
+  /** Takes the kernel's list for the truth, and finds the lane. @param {{probe: string | null, rows: Known[]}} message */
+  async welcome({ probe, rows }) {
     this.lost = false;
     const keys = new Set(rows.map(({ key }) => key));
     for (const [key, row] of this.rows) if (row.accepted && !keys.has(key)) this.forget(key);
-    rows.forEach((known) => this.take(known));
-    this.touch();
+    for (const known of rows) this.take(known);
     if (this.lane) return;
-    if (!probe || !jupyter()) this.lane = "comm";
-    else {
+    if (probe && jupyter()?.baseUrl) {
       const { status, said } = await put(probe, new Blob(["0"]), () => {}, 5000).answer;
       if (status === 200) this.lane = "http";
       else this.fallBack(status, said);
-    }
-    this.touch();
-    this.pump();
+    } else this.lane = "comm";
+    this.step();
   }
 
   /** From now on files go over the comm. @param {number} status @param {string} said */
   fallBack(status, said) {
     const apart = status === 404 && said.includes("no such ticket");
-    this.slower = SLOWER.join(apart ? "and the kernel share no disk" : "has no nbfiles extension");
+    const why = apart ? "and the kernel share no disk" : "has no nbfiles extension";
+    this.slower ||= `Slower route: this Jupyter server ${why}, so files go through the notebook connection.`;
     this.lane = "comm";
-    this.touch();
   }
 
-  /** Takes note of what the kernel knows of a row. @param {Known} known */
+  /** @param {Known} known */
   take(known) {
     if (this.gone.has(known.key)) return;
-    const row = this.rows.get(known.key) ?? new Row(known, null);
-    const before = this.rows.has(known.key) ? row.known.state : "";
+    const row = this.rows.get(known.key) ?? new Row(this, known, null);
+    const before = this.rows.has(known.key) ? row.known.state : known.state;
     this.rows.set(known.key, row);
-    row.known = known;
-    row.accepted = true;
-    row.asked = 0;
-    if (known.ready && row.phase !== "sending") row.phase = "sent";
-    if (row.underWay) {
-      row.measure(Date.now());
-      row.timed = true;
-      if (!UNDER_WAY.has(before)) row.held = false;
-    } else {
-      row.drop();
-      row.up = 0;
-      row.speed = new Speed();
-      if (DONE.has(known.state) || known.state === "refused") row.file = null;
-    }
-    this.watch();
+    if (row.underWay !== UNDER_WAY.includes(known.state)) row.held = false;
+    row.take(known);
+    if (before !== known.state) this.announce(row);
     this.touch(known.key);
-    if (before && before !== known.state) this.announce(row);
   }
 
   /** @param {string} key */
   forget(key) {
     this.rows.get(key)?.drop();
     this.rows.delete(key);
-    this.touch();
-  }
-
-  /** @param {string[]} order */
-  sort(order) {
-    const at = new Map(order.map((key, index) => [key, index]));
-    const rank = (/** @type {string} */ key) => at.get(key) ?? order.length;
-    this.rows = new Map([...this.rows].sort(([a], [b]) => rank(a) - rank(b)));
   }
 
   /** The kernel is gone, and with it whatever was under way. */
-  loseKernel() {
-    if (!this.lost) {
-      this.lost = true;
-      for (const row of this.rows.values()) if (row.underWay) this.fail(row, "The kernel restarted. Choose the file again.");
-      this.touch();
-    }
-    this.send({ kind: "hello", page: this.page }); // if it is there after all, it answers
+  lose() {
+    for (const row of this.rows.values()) if (row.underWay) this.fail(row, "The kernel restarted. Choose the file again.");
+    this.lost = true;
+    this.step();
+    this.hello(); // if it is there after all, it answers
   }
 
   /** Ends a row without the kernel. @param {Row} row @param {string} reason */
@@ -632,236 +669,118 @@ export class Desk {
     this.take({ ...row.known, state: "failed", ready: false, reason });
   }
 
-  // -- the first hop
-
-  /** Begins with whatever may begin now. */
-  pump() {
-    if (!this.lane || this.lost) return;
-    const slots = this.lane === "http" ? PUTS : 1;
-    const rows = [...this.rows.values()];
-    let sending = rows.filter(({ phase }) => phase === "sending").length;
-    for (const row of rows) {
-      if (row.phase === "granted" && sending < slots) {
-        sending++;
-        this.start(row);
-      }
-    }
-    let begun = rows.filter(({ phase }) => phase === "begun" || phase === "granted").length + sending;
-    for (const row of rows) {
-      if (begun > slots) return; // one row ahead, so that no slot waits for an answer
-      if (row.phase !== "idle" || !row.file || !row.accepted || row.held || row.known.state !== "queued") continue;
-      begun++;
-      row.phase = "begun";
-      row.lane = this.lane;
-      row.up = 0;
-      this.ask(row);
-      this.send({ kind: "begin", key: row.known.key, lane: row.lane });
-    }
-  }
-
-  /** @param {Row} row */
-  start(row) {
-    row.phase = "sending";
-    if (row.lane === "http") this.put(row);
-    else {
-      row.flight = new Flight(row.known.size, row.from, this.piece, Date.now());
-      row.up = row.from;
-      this.feed(row, row.flight);
-    }
-  }
-
-  /** @param {Row} row */
-  async put(row) {
-    const { landing, file } = row;
-    if (!file) return;
-    let moved = false;
-    const request = put(landing, file, (bytes) => {
-      moved = true;
-      row.up = bytes;
-      row.measure(Date.now());
-      this.touch(row.known.key);
-    });
-    row.abort = request.abort;
-    const { status, said } = await request.answer;
-    if (row.landing !== landing || row.phase !== "sending") return; // let go of meanwhile
-    row.abort = null;
-    if (status === 200) {
-      row.up = row.known.size;
-      row.phase = "sent";
-    } else if (status === 0 && !(await readable(file))) this.broke(row, -1, "unreadable");
-    else if (status === 404 || status === 405 || (status === 0 && !moved)) {
-      if (this.lane === "http") this.fallBack(status, said);
-      row.drop();
-    } else this.broke(row, status, said);
-    this.touch(row.known.key);
-    this.pump();
-  }
-
-  /** Sends pieces as long as there is room in the air. @param {Row} row @param {Flight} flight */
-  async feed(row, flight) {
-    if (row.reading) return;
-    row.reading = true;
-    try {
-      for (let span; row.flight === flight && row.file && (span = flight.take(Date.now())); ) {
-        const { round } = flight;
-        const bytes = await row.file.slice(...span).arrayBuffer();
-        if (row.flight !== flight || flight.round !== round) continue;
-        this.send({ kind: "piece", key: row.known.key, landing: row.landing, offset: span[0] }, [bytes]);
-      }
-    } catch {
-      if (row.flight === flight) this.broke(row, -1, "unreadable");
-    } finally {
-      row.reading = false;
-    }
-    if (row.flight && row.flight !== flight) this.feed(row, row.flight); // begun again while this one was read
-  }
-
-  /** @param {Row} row @param {Flight} flight @param {number} received */
-  acknowledged(row, flight, received) {
-    if (flight.hear(received, Date.now())) this.piece = SMALL_PIECE;
-    row.up = flight.received;
-    row.measure(Date.now());
-    if (flight.received < flight.size) this.feed(row, flight);
-    else {
-      row.flight = null;
-      row.phase = "sent";
-    }
-  }
-
-  /** @param {Row} row @param {number} status @param {string} said */
-  broke(row, status, said) {
-    this.ask(row);
-    row.phase = "sent"; // nothing more of it will come; the kernel says what that means
-    row.flight = null;
-    this.send({ kind: "broke", key: row.known.key, landing: row.landing, status, said });
-  }
-
   // -- odds and ends
 
-  /** @param {any} message @param {ArrayBuffer[]} [buffers] */
-  send(message, buffers = []) {
+  /** @param {{kind: string, [name: string]: any}} message @param {ArrayBuffer[]} [buffers] */
+  send(message, buffers) {
     if (this.lost && message.kind !== "hello") return;
     try {
       this.model.send(message, undefined, buffers);
     } catch {
-      if (!this.lost) this.loseKernel();
+      if (!this.lost) this.lose();
     }
   }
 
-  /** The kernel now owes an answer about `row`. @param {Row} row */
-  ask(row) {
-    row.asked ||= Date.now();
-    this.watch();
-  }
-
-  /** Sees that time is looked at while something is under way. */
-  watch() {
-    this.ticking ??= setInterval(() => this.tick(), 250);
-    if (this.since === 0 && this.busy) this.since = Date.now();
-  }
-
-  get busy() {
-    for (const row of this.rows.values()) if (row.underWay) return true;
-    return false;
+  /** Begins whatever may begin now, and keeps the time. @param {string} [key] of the row that changed */
+  step(key) {
+    const rows = [...this.rows.values()];
+    const slots = !this.lane || this.lost ? -1 : this.lane === "http" ? PUTS : 1;
+    let sending = 0;
+    let begun = 0;
+    for (const { phase } of rows) {
+      if (phase === "sending") sending++;
+      if (phase === "sending" || phase === "begun" || phase === "granted") begun++;
+    }
+    for (const row of rows) {
+      if (row.phase === "granted" && sending < slots) {
+        sending++;
+        row.start();
+      } else if (begun <= slots && row.phase === "idle" && row.file && row.accepted && !row.held && row.known.state === "queued") {
+        begun++; // one ahead, so that no slot waits for an answer
+        row.begin(this.lane);
+      }
+    }
+    const now = Date.now();
+    const busy = rows.some((row) => row.underWay);
+    if (!busy && this.since) this.elapsed += now - this.since;
+    this.since = busy ? this.since || now : 0;
+    if (busy || rows.some((row) => row.asked)) this.clock ??= setInterval(() => this.tick(), 250);
+    else {
+      clearInterval(this.clock);
+      this.clock = undefined;
+    }
+    this.touch(key);
   }
 
   tick() {
-    const now = Date.now();
-    for (const row of this.rows.values()) {
-      if (row.flight?.wantsWord(now)) {
-        this.ask(row);
-        this.send({ kind: "where", key: row.known.key, landing: row.landing });
-      }
-      const missed = row.asked > 0 && now - row.asked >= PATIENCE;
-      if (missed && row.held) row.drop(); // no answer, but at least no more bytes
-      if (missed !== row.missed || row.known.state === "uploading") {
-        row.missed = missed;
-        row.measure(now);
-        this.touch(row.known.key);
-      }
-    }
-    if (!this.busy && ![...this.rows.values()].some((row) => row.asked)) {
-      clearInterval(this.ticking);
-      this.ticking = undefined;
-    }
+    for (const row of this.rows.values()) row.tick(Date.now());
+    this.step();
   }
 
   /** Says how a row ended. @param {Row} row */
   announce(row) {
-    if (!this.busy && this.since) {
-      this.elapsed += Date.now() - this.since;
-      this.since = 0;
-    }
     const { state } = row.known;
-    if (state === "cancelled") this.voice.say(() => `Cancelled ${row.label}.`);
-    else if (DONE.has(state)) this.voice.say(() => this.progress());
-    else if (state === "failed" || state === "refused") {
-      if (this.bad.push(row) === 1) setTimeout(() => this.alarm());
-    }
+    if (row.done) this.voice.say(() => this.progress());
+    else if (state === "cancelled") this.voice.say(() => `Cancelled ${row.label}.`);
+    else if (!row.underWay && this.bad.push(row) === 1) setTimeout(() => this.alarm());
   }
 
   /** Says at once what went wrong. */
   alarm() {
-    const [row] = this.bad;
-    const count = this.bad.length;
-    const failed = this.bad.filter(({ known }) => known.state === "failed").length;
+    const { bad, limits } = this;
+    const [row] = bad;
+    const { reason, state, size } = row.known;
     this.bad = [];
-    const retry = this.canRetry(row) ? " Retry is available." : "";
-    if (count > 1) {
-      const parts = [failed && `${counted(failed, "file")} failed.`, failed < count && `${counted(count - failed, "file")} not sent.`];
-      this.speak(parts.filter(Boolean).join(" ") + retry, true);
-    } else if (failed) {
-      const [cause] = row.known.reason.replace(/ \(\d+\)| after \d+ tries/g, "").split(/\.(?: |$)/);
-      this.speak(`${row.label} failed: ${visible(cause)}.${retry}`, true);
-    } else {
-      const over = row.known.size > this.limits.max_bytes && `over ${formatSize(this.limits.max_bytes)}.`;
-      this.speak(`${row.label} was not sent: ${over || visible(row.known.reason.replace(/^Not sent: /, ""))}`, true);
+    let said = `${counted(bad.length, "file")} failed or not sent.`;
+    if (bad.length === 1 && state === "failed") {
+      said = `${row.label} failed: ${reason.replace(/ \(\d+\)| after \d+ tries/g, "").split(/\.(?: |$)/)[0]}.`;
+    } else if (bad.length === 1) {
+      const over = size > limits.max_bytes && `over ${formatSize(limits.max_bytes)}.`;
+      said = `${row.label} was not sent: ${over || reason.replace(/^Not sent: /, "")}`;
     }
+    this.speak(visible(said) + (row.canRetry ? " Retry is available." : ""), true);
   }
 
-  /** Counts the rows by how they stand. */
+  /** Counts the rows by how they stand, and their bytes. */
   tally() {
-    const tally = { all: 0, busy: 0, done: 0, failed: 0, refused: 0, cancelled: 0, landed: 0, sent: 0, size: 0, kept: 0, timed: true };
-    for (const row of this.rows.values()) {
-      const { state, size, sent } = row.known;
-      tally.all++;
-      if (DONE.has(state)) {
-        tally.done++;
-        tally.kept += size;
-        tally.timed &&= row.timed;
-      } else if (state === "failed" || state === "refused" || state === "cancelled") tally[state]++;
-      else tally.busy++;
+    const sum = { all: 0, busy: 0, done: 0, failed: 0, refused: 0, cancelled: 0, landed: 0, sent: 0, size: 0, timed: true };
+    for (const { known, done, underWay, landed, timed } of this.rows.values()) {
+      const { state, size, sent, ready } = known;
+      sum.all++;
+      if (underWay) sum.busy++;
+      else if (done) sum.done++;
+      else if (state === "failed" || state === "refused" || state === "cancelled") sum[state]++;
+      if (done) sum.timed &&= timed;
       if (state === "refused" || state === "cancelled") continue;
-      tally.size += size;
-      tally.landed += DONE.has(state) || row.known.ready ? size : row.landed;
-      tally.sent += DONE.has(state) ? size : Math.min(sent, size);
+      sum.size += size;
+      sum.landed += done || ready ? size : landed;
+      sum.sent += done ? size : Math.min(sent, size);
     }
-    return tally;
+    return sum;
   }
 
-  /** How far it is, in words. */
+  /** Says how far it all is. */
   progress() {
     const { all, done, failed, refused } = this.tally();
-    const first = [...this.rows.values()].find(({ known }) => DONE.has(known.state))?.known.variable ?? "";
-    const name = /^[^[.]+/.exec(first)?.[0];
-    const bound = name && !first.includes(".") ? `, bound to ${name}` : "";
-    if (done === all) return `${all === 1 ? "1 file" : `All ${counted(all, "file")}`} done${bound}.`;
+    const first = [...this.rows.values()].find((row) => row.done)?.known.variable ?? "";
+    const bound = /^\w+(?!.*\.)/.exec(first);
+    if (done === all) return `${all > 1 ? "All " : ""}${counted(all, "file")} done${bound ? `, bound to ${bound}` : ""}.`;
     return `${done} of ${counted(all, "file")} done${failed ? `, ${failed} failed` : ""}${refused ? `, ${refused} refused` : ""}.`;
   }
 
   /** @param {string} text @param {boolean} urgent */
   speak(text, urgent) {
-    const [first] = this.views; // two views of one widget would say it twice
+    const [first] = this.views; // two would say it twice
     first?.speak(text, urgent);
   }
 
-  /** Has `key`, or only what stands around the rows, drawn anew. @param {string} [key] */
+  /** Has a row drawn anew, and what stands around the rows. @param {string} [key] */
   touch(key) {
     for (const view of this.views) view.touch(key);
   }
 }
 
-// ---- how it is drawn ------------------------------------------------------------------------------------------------
+// ---- how it is drawn
 
 /** @type {Record<string, string>} */
 const ICONS = {
@@ -878,22 +797,36 @@ const ICONS = {
   copy: "M5.5 5.5h7v8h-7zM3.5 10.5v-8h7",
   cross: "M4 4l8 8M12 4l-8 8",
 };
-/** Icon and tone of each state. @type {Record<string, [string, string]>} */
+/** Icon and tone of the states that are not a clock. @type {Record<string, string[]>} */
 const STATES = {
-  uploading: ["arrow", "accent"], done: ["check", "ok"], reused: ["equals", "dim"], failed: ["alert", "bad"],
-  refused: ["slash", "warn"], cancelled: ["slash", "dim"],
+  uploading: ["arrow", "accent"],
+  done: ["check", "ok"],
+  reused: ["equals", "dim"],
+  failed: ["alert", "bad"],
+  refused: ["slash", "warn"],
+  cancelled: ["slash", "dim"],
 };
 /** @type {Record<string, number>} */
 const STEPS = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity };
+/** @type {WeakMap<Element, string>} */
+const written = new WeakMap();
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag @param {Record<string, string>} [attributes] @param {...(Node | string)} children
+ * @param {T} tag @param {string} [cls] @param {...(Node | string)} children
  */
-function make(tag, attributes = {}, ...children) {
+function make(tag, cls, ...children) {
   const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (cls) node.className = cls;
   node.append(...children);
+  return node;
+}
+
+/** @template {Element} T @param {T} node @param {Record<string, string>} attributes */
+function set(node, attributes) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  }
   return node;
 }
 
@@ -901,34 +834,21 @@ function make(tag, attributes = {}, ...children) {
 function icon(shape, tone = "") {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  for (const [name, value] of [["class", `i ${tone}`], ["viewBox", "0 0 16 16"], ["aria-hidden", "true"]]) {
-    svg.setAttribute(name, value);
-  }
-  path.setAttribute("d", ICONS[shape]);
-  svg.append(path);
-  return svg;
+  svg.append(set(path, { d: ICONS[shape] }));
+  return set(svg, { class: `i ${tone}`, viewBox: "0 0 16 16", "aria-hidden": "true" });
 }
 
 /** @param {string} does @param {string} cls @param {...(Node | string)} children */
 function button(does, cls, ...children) {
-  return make("button", { type: "button", class: cls, "data-do": does }, ...children);
+  return set(make("button", cls, ...children), { type: "button", "data-do": does });
 }
 
 /** Writes text as nodes, with a border around each mark. @param {string} text */
 function marked(text) {
-  const parts = visible(text).split(/(<U\+[0-9A-F]{4,6}>)/);
-  return parts.map((part, at) => (at % 2 ? make("span", { class: "nbf-cc" }, part) : part));
+  return visible(text)
+    .split(/(<U\+[0-9A-F]{4,6}>)/)
+    .map((part, at) => (at % 2 ? make("span", "nbf-cc", part) : part));
 }
-
-/** Isolates a name, whose head gives way. @param {string} text @param {[string, string]} parts @param {string} cls */
-function isolated(text, [head, tail], cls) {
-  const style = `--t:${visible(tail).length}`;
-  const spans = [make("span", { class: "h" }, ...marked(head)), make("span", { class: "t" }, ...marked(tail))];
-  return make("bdi", { class: `nbf-name ${cls}`, title: visible(text), style }, ...spans);
-}
-
-/** @type {WeakMap<Element, string>} */
-const written = new WeakMap();
 
 /** Writes `text` into `node`, unless it is there. @param {Element} node @param {string} text */
 function write(node, text) {
@@ -936,101 +856,86 @@ function write(node, text) {
   written.set(node, text);
 }
 
-/** Puts an icon first in `node`, unless it is there. @param {Element} node @param {string} shape @param {string} tone */
-function mark(node, shape, tone) {
-  if (written.get(node) === shape + tone) return;
-  written.set(node, shape + tone);
-  if (node.firstChild?.nodeName === "svg") node.firstChild.remove();
-  node.prepend(icon(shape, tone));
-}
-
-/** @param {Element} node @param {string} text */
-function label(node, text) {
-  node.setAttribute("aria-label", text);
-  node.setAttribute("title", text);
+/** Isolates a name, of which only the head gives way. @param {string[]} parts @param {string} [cls] */
+function isolated([head, tail], cls = "") {
+  const name = make("bdi", `nbf-name ${cls}`, make("span", "h", ...marked(head)), make("span", "t", ...marked(tail)));
+  return set(name, { title: visible(head + tail), style: `--t:${visible(tail).length}` });
 }
 
 /** A file's line in one view. */
 class Item {
   /** @param {Row} row */
-  constructor({ known, label: name }) {
-    const size = formatSize(known.size);
-    this.name = isolated(known.path || known.name, splitName(known.path || known.name), "");
-    this.small = make("span", { class: "small" }, size + DOT);
-    this.said = make("span");
-    this.line = make("div", { class: "c2b l2" }, this.small, this.said);
-    this.side = make("span", { class: "side" });
-    this.retry = button("retry", "btn quiet retry", "Retry");
-    this.retry.setAttribute("aria-label", `Retry ${name}`);
-    this.end = button("end", "ib", icon("cross"));
-    this.landed = make("i", { class: "landed" });
-    this.sent = make("i", { class: "sent" });
-    const bar = { class: "nbf-bar", role: "progressbar", "aria-label": name, "aria-valuemin": "0", "aria-valuemax": "100" };
-    this.bar = make("div", bar, this.landed, this.sent);
-    /** @type {{variable: Element, equals: Element, all: Element} | null} */
-    this.bound = null;
-    this.element = make(
-      "li", { class: "nbf-row", "data-key": known.key }, this.name,
-      make("span", { class: "size", title: counted(known.size, "byte") }, size),
-      this.line, this.side, make("div", { class: "acts" }, this.retry, this.end), this.bar,
-    );
+  constructor({ known: { key, name, path, size }, label }) {
+    this.name = isolated(splitName(path || name));
+    this.small.append(formatSize(size), DOT);
+    set(this.retry, { "aria-label": `Retry ${label}` });
+    set(this.bar, { role: "progressbar", "aria-label": label, "aria-valuemin": "0", "aria-valuemax": "100" });
+    const exact = set(make("span", "size", formatSize(size)), { title: counted(size, "byte") });
+    const acts = make("div", "acts", this.retry, this.end);
+    this.element = set(make("li", "nbf-row", this.name, exact, this.line, this.side, acts, this.bar), { "data-key": key });
   }
 
-  /** @param {Row} row @param {Desk} desk */
-  draw(row, desk) {
-    const { known, label: name, missed } = row;
-    const { state, size, sent, mime } = known;
-    const moving = row.underWay && state !== "queued";
-    const plain = missed || state === "queued" || state === "uploading";
-    const done = DONE.has(state);
-    mark(this.element, ...(missed ? ["clock", "dim"] : STATES[state] ?? ["clock", "dim"]));
-    const part = Math.min(sent / size || 0, 1);
-    const landed = Math.min(row.landed / size || 0, 1);
-    const percent = Math.floor(part * 100);
-    if (plain) {
-      const said = [mime, missed ? BUSY : state === "queued" ? "queued" : ""];
-      const { rate, sure, seen, hop } = row.speed;
-      if (!missed && moving && rate >= 1 && sent < size) {
-        said.push(`${formatSize(rate)}/s`, sure ? formatLeft((size - (seen.at(-1)?.bytes ?? 0)) / rate) : "");
-        if (hop !== "sent") said[2] = said[2] && said[2];
-      }
-      write(this.said, said.filter(Boolean).join(DOT));
-    } else write(this.said, done ? "" : known.reason);
+  small = make("span", "small");
+  said = make("span");
+  line = make("div", "c2b l2", this.small, this.said);
+  side = make("span", "side");
+  retry = button("retry", "btn quiet retry", "Retry");
+  end = button("end", "ib", icon("cross"));
+  landed = make("i", "landed");
+  sent = make("i", "sent");
+  bar = make("div", "nbf-bar", this.landed, this.sent);
+  variable = make("code", "var nbf-code");
+  equals = make("span", "dim", "=");
+  /** @type {Element | null} */
+  bound = null;
+  face = "";
+
+  /** @param {Row} row @param {boolean} local */
+  draw(row, local) {
+    const { known, label, missed, underWay, done } = row;
+    const { state, size, sent, mime, side } = known;
+    const [shape, tone] = (!missed && STATES[state]) || ["clock", "dim"];
+    if (this.face !== shape + tone) {
+      if (this.face) this.element.firstChild?.remove();
+      this.element.prepend(icon(shape, tone));
+      this.face = shape + tone;
+    }
+    const figures = missed || state === "queued" || state === "uploading";
+    const news = missed ? BUSY : state === "queued" ? state : row.speed.text(size);
+    write(this.said, figures ? [mime, news].filter(Boolean).join(DOT) : done ? "" : known.reason);
     this.line.classList.toggle("bad", state === "failed" && !missed);
-    this.small.hidden = !plain;
-    this.bind(known, name);
-    write(this.side, state === "uploading" && !missed ? `${percent}${NB}%` : done ? known.side : "");
-    this.retry.hidden = !desk.canRetry(row);
-    label(this.end, row.underWay ? `Cancel ${name}` : `Remove ${name} from the list`);
-    this.bar.hidden = !moving;
-    this.landed.style.setProperty("--landed", String(Math.max(landed, part)));
-    this.sent.style.setProperty("--sent", String(part));
-    this.bar.setAttribute("aria-valuenow", String(percent));
-    const there = desk.local ? "stored" : "at Claude";
-    this.bar.setAttribute("aria-valuetext", `${Math.floor(landed * 100)} percent in the kernel, ${percent} percent ${there}`);
+    this.small.hidden = !figures;
+    this.bind(known, label);
+    const part = Math.min(sent / size || 0, 1);
+    const landed = row.landed / size || 0;
+    const percent = Math.floor(part * 100);
+    write(this.side, done ? side : state === "uploading" && !missed ? `${percent}${NB}%` : "");
+    this.retry.hidden = !row.canRetry;
+    const ends = underWay ? `Cancel ${label}` : `Remove ${label} from the list`;
+    set(this.end, { "aria-label": ends, title: ends });
+    this.bar.hidden = !underWay || state === "queued";
+    this.landed.style.setProperty("--landed", `${landed}`);
+    this.sent.style.setProperty("--sent", `${part}`);
+    const both = `${Math.floor(landed * 100)} percent in the kernel, ${percent} percent ${local ? "stored" : "at Claude"}`;
+    set(this.bar, { "aria-valuenow": `${percent}`, "aria-valuetext": both });
   }
 
-  /** Shows the id that a done row has, as one would type it. @param {Known} known @param {string} name */
-  bind({ id, variable, block, side }, name) {
-    if (!id) {
-      this.bound?.all.remove();
+  /** Shows a done file's id as one would type it. @param {Known} known @param {string} label */
+  bind({ id, variable, block, side }, label) {
+    if (id && !this.bound) {
+      const copies = `Copy the id of ${label}`;
+      const copy = set(button("copy", "ib sm", icon("copy")), { "aria-label": copies, title: copies });
+      const name = isolated([id.slice(0, -6), id.slice(-6)], "mono");
+      this.bound = make("span", "bound", this.variable, this.equals, name, copy);
+      if (block) this.bound.append(make("span", "nbf-chip", block));
+      if (side) this.bound.append(make("span", "small nw", "reused"));
+      this.line.append(this.bound);
+    } else if (!id) {
+      this.bound?.remove();
       this.bound = null;
-      return;
     }
-    if (!this.bound) {
-      const variable = make("code", { class: "var nbf-code" });
-      const equals = make("span", { class: "dim" }, "=");
-      const copy = button("copy", "ib sm", icon("copy"));
-      label(copy, `Copy the id of ${name}`);
-      const all = make("span", { class: "bound" }, variable, equals, isolated(id, [id.slice(0, -6), id.slice(-6)], "mono"), copy);
-      if (block) all.append(make("span", { class: "nbf-chip" }, block));
-      if (side) all.append(make("span", { class: "small nw" }, "reused"));
-      this.line.append(all);
-      this.bound = { variable, equals, all };
-    }
-    write(this.bound.variable, variable);
-    this.bound.variable.toggleAttribute("hidden", !variable);
-    this.bound.equals.toggleAttribute("hidden", !variable);
+    write(this.variable, variable);
+    this.variable.hidden = this.equals.hidden = !variable;
   }
 }
 
@@ -1039,64 +944,73 @@ class View {
   /** @param {Desk} desk @param {HTMLElement} el */
   constructor(desk, el) {
     this.desk = desk;
-    /** @type {Set<string>} */
-    this.dirty = new Set(desk.rows.keys());
-    /** @type {Map<string, Item>} */
-    this.items = new Map();
-    /** @type {HTMLElement[]} names whose tails were not measured yet */
-    this.raw = [];
-    this.depth = 0;
-    const hint = `nbf-${desk.page}-${views++}`;
-    this.hit = button("choose", "hit");
-    this.hit.setAttribute("aria-keyshortcuts", "Shift+Enter");
-    this.hit.setAttribute("aria-describedby", hint);
-    this.rest = make("p", { class: "sub rest", id: hint });
-    const keys = make("p", { class: "sub keys", "aria-hidden": "true" }, "Enter for files, Shift+Enter for a folder, or paste.");
-    const folder = button("folder", "btn quiet folder", icon("folder"), make("span", {}, "Folder"));
-    folder.tabIndex = -1;
-    folder.setAttribute("aria-label", "Choose a folder");
-    this.target = make("div", { class: "nbf-drop" }, icon("tray"), make("div", { class: "txt" }, this.hit, this.rest, keys), folder);
-    this.notices = make("div");
-    this.list = make("ul", { class: "nbf-rows", "aria-label": "Files" });
-    this.state = make("p");
-    this.landed = make("span");
-    this.sent = make("span");
-    this.legend = make(
-      "p", { class: "keys" },
-      make("span", { class: "nw" }, make("span", { class: "nbf-key landed" }), this.landed),
-      make("span", { class: "nw" }, make("span", { class: "nbf-key sent" }), this.sent),
-    );
-    this.note = make("p");
-    this.clear = button("clear", "btn quiet");
-    this.stop = button("stop", "btn", "Cancel all");
-    this.sum = make(
-      "div", { class: "nbf-sum" }, make("div", { class: "txt" }, this.state, this.legend, this.note),
-      make("div", { class: "acts" }, this.clear, this.stop),
-    );
-    this.files = make("input", { type: "file", hidden: "" });
-    this.folders = make("input", { type: "file", hidden: "", webkitdirectory: "" });
-    this.polite = make("div", { class: "sr", role: "status", "aria-live": "polite" });
-    this.urgent = make("div", { class: "sr", role: "alert", "aria-live": "assertive" });
-    this.probe = make("i", { class: "ch", "aria-hidden": "true" });
-    this.root = make(
-      "div",
-      { class: "nbf nbf-up", role: "group", "aria-label": "Upload files to Claude", "data-lm-suppress-shortcuts": "true" },
-      make("div", { class: "nbf-box" }, this.target, this.notices, this.list, this.sum),
-      this.files, this.folders, this.polite, this.urgent, this.probe,
-    );
-    this.paint = throttle(() => this.draw(), 100);
-    this.blur = () => this.hover(0);
-    this.resized = new ResizeObserver(() => this.fit());
+    const hint = { id: `nbf-${desk.page}-${(count += 1)}` };
+    set(this.rest, hint);
+    set(this.hit, { "aria-keyshortcuts": "Shift+Enter", "aria-describedby": hint.id });
+    set(this.folder, { tabindex: "-1", "aria-label": "Choose a folder" });
+    for (const input of [this.files, this.folders]) {
+      set(input, { type: "file", hidden: "" }).addEventListener("change", () => {
+        desk.offer(chosen(input.files));
+        input.value = ""; // or the same file could not be chosen again
+      });
+    }
+    this.folders.webkitdirectory = true;
+    set(this.list, { "aria-label": "Files" });
+    set(this.polite, { role: "status", "aria-live": "polite" });
+    set(this.urgent, { role: "alert", "aria-live": "assertive" });
+    set(this.root, { role: "group", "aria-label": "Upload files to Claude", "data-lm-suppress-shortcuts": "true" });
     this.listen();
     el.append(this.root);
-    this.resized.observe(this.root);
+    this.sight.observe(this.root);
     desk.views.add(this);
     this.draw();
   }
 
+  /** @type {Set<string>} */
+  dirty = new Set();
+  /** @type {Map<string, Item>} */
+  items = new Map();
+  /** @type {HTMLElement[]} names whose tails were not measured yet */
+  raw = [];
+  depth = 0; // of the elements that something is held over
+  held = 0;
+  hit = button("choose", "hit");
+  rest = make("p", "sub rest");
+  keys = make("p", "sub keys", "Enter for files, Shift+Enter for a folder, or paste.");
+  folder = button("folder", "btn quiet folder", icon("folder"), make("span", "", "Folder"));
+  target = make("div", "nbf-drop", icon("tray"), make("div", "txt", this.hit, this.rest, this.keys), this.folder);
+  notices = make("div");
+  list = make("ul", "nbf-rows");
+  state = make("p");
+  landed = make("span");
+  sent = make("span");
+  legend = make(
+    "p", "keys",
+    make("span", "nw", make("span", "nbf-key landed"), this.landed),
+    make("span", "nw", make("span", "nbf-key sent"), this.sent),
+  );
+  note = make("p");
+  clear = button("clear", "btn quiet");
+  stop = button("stop", "btn", "Cancel all");
+  sum = make(
+    "div", "nbf-sum", make("div", "txt", this.state, this.legend, this.note), make("div", "acts", this.clear, this.stop),
+  );
+  files = make("input");
+  folders = make("input");
+  polite = make("div", "sr");
+  urgent = make("div", "sr");
+  zero = make("i", "ch");
+  root = make(
+    "div", "nbf nbf-up", make("div", "nbf-box", this.target, this.notices, this.list, this.sum),
+    this.files, this.folders, this.polite, this.urgent, this.zero,
+  );
+  paint = throttle(() => this.draw(), 100);
+  sight = new ResizeObserver(() => this.fit());
+  blur = () => this.hover(0);
+
   close() {
     this.desk.views.delete(this);
-    this.resized.disconnect();
+    this.sight.disconnect();
     globalThis.removeEventListener("blur", this.blur);
     this.root.remove();
   }
@@ -1110,33 +1024,25 @@ class View {
   /** @param {string} text @param {boolean} urgent */
   speak(text, urgent) {
     const region = urgent ? this.urgent : this.polite;
-    region.textContent = region.textContent === text ? text + NB : text; // the same again is news only if it differs
+    region.textContent = text + (region.textContent === text ? NB : ""); // the same text would be no news
   }
 
   // -- what a person does
 
   listen() {
     const { root, desk } = this;
-    for (const input of [this.files, this.folders]) {
-      input.addEventListener("change", () => {
-        desk.offer(chosen(input.files));
-        input.value = ""; // or the same file could not be chosen again
-      });
-    }
-    root.addEventListener("click", (event) => {
-      const on = /** @type {Element} */ (event.target).closest("[data-do]");
-      if (on) this.act(on.getAttribute("data-do") ?? "", on.closest("li"));
+    root.addEventListener("click", ({ target }) => {
+      const on = target instanceof Element && target.closest("[data-do]");
+      if (on) this.act(on.getAttribute("data-do"), on.closest("li"));
     });
     root.addEventListener("keydown", (event) => {
       event.stopPropagation(); // no key is to reach the notebook
-      this.key(event);
+      if (event.target instanceof Element && this.key(event, event.target)) event.preventDefault();
     });
     root.addEventListener("paste", (event) => {
-      if (/** @type {Element} */ (event.target).closest("input, textarea")) return;
       event.stopPropagation();
       const choices = pasted(event.clipboardData, new Date());
-      if (!choices.length) return;
-      event.preventDefault();
+      if (choices.length) event.preventDefault();
       desk.offer(choices);
     });
     root.addEventListener("dragenter", (event) => this.drag(event, 1));
@@ -1152,25 +1058,24 @@ class View {
 
   /** Takes part in a drag, if it brings files. @param {DragEvent} event @param {number} step */
   drag(event, step) {
-    if (!event.dataTransfer?.types.includes("Files")) return false;
+    const data = event.dataTransfer;
+    if (!data?.types.includes("Files")) return false;
     event.preventDefault();
     event.stopPropagation();
-    event.dataTransfer.dropEffect = "copy";
-    if (step) this.hover(Math.max(this.depth + step, 0), event.dataTransfer.items.length);
+    data.dropEffect = "copy";
+    this.held = data.items.length || this.held;
+    if (step) this.hover(Math.max(this.depth + step, 0));
     return true;
   }
 
-  /** Shows that files are held over the widget; `depth` elements of it were entered. @param {number} depth @param {number} [count] */
-  hover(depth, count = 0) {
-    const before = this.depth;
+  /** @param {number} depth */
+  hover(depth) {
     this.depth = depth;
-    if (!depth === !before) return;
     this.target.classList.toggle("over", depth > 0);
-    this.held = count;
     this.greet();
   }
 
-  /** @param {string} does @param {Element | null} line */
+  /** @param {string | null} does @param {Element | null} line */
   act(does, line) {
     const { desk } = this;
     const rows = [...desk.rows.values()];
@@ -1181,155 +1086,140 @@ class View {
     else if (does === "clear") desk.remove(rows.filter((each) => !each.underWay && each.known.state !== "failed"));
     else if (!row) return;
     else if (does === "copy") this.copy(row);
-    else if (does === "retry") desk.retry(row);
+    else if (does === "retry") row.tell("retry");
     else if (row.underWay) desk.cancel([row]);
     else desk.remove([row]);
+    desk.step();
   }
 
-  /** @param {KeyboardEvent} event */
-  key(event) {
-    const on = /** @type {Element} */ (event.target);
+  /** Does what a key stands for; returns whether it stands for anything. @param {KeyboardEvent} event @param {Element} on */
+  key({ key, shiftKey, repeat }, on) {
     const line = on.closest("li");
-    if (event.key === "Escape") this.hover(0);
-    else if (event.key === "Enter" && event.shiftKey && on === this.hit) this.folders.click();
-    else if (line && event.key === "Delete" && !event.repeat) this.act("end", line);
-    else if (line && event.key in STEPS) {
+    if (key === "Escape") this.hover(0);
+    else if (key === "Enter" && shiftKey && on === this.hit) this.folders.click();
+    else if (line && key === "Delete" && !repeat) this.act("end", line);
+    else if (line && key in STEPS) {
       const lines = [...this.list.children];
-      const to = lines.indexOf(line) + STEPS[event.key];
-      this.focus(lines[Math.min(Math.max(to, 0), lines.length - 1)], on.getAttribute("data-do") ?? "end");
-    } else return;
-    event.preventDefault();
+      const to = Math.min(Math.max(lines.indexOf(line) + STEPS[key], 0), lines.length - 1);
+      this.focus(lines[to], on.getAttribute("data-do"));
+    } else return false;
+    return true;
   }
 
-  /** @param {Element | undefined} line @param {string} does */
+  /** Moves the focus to an action of a line, else to the target. @param {Element | undefined} line @param {string | null} does */
   focus(line, does) {
-    const same = line?.querySelector(`[data-do="${does}"]:not([hidden])`) ?? line?.querySelector('[data-do="end"]');
-    /** @type {HTMLElement} */ (same ?? this.hit).focus();
+    /** @type {HTMLElement | null | undefined} */
+    const to = line?.querySelector(`[data-do="${does}"]:not([hidden])`) ?? line?.querySelector('[data-do="end"]');
+    (to ?? this.hit).focus();
   }
 
   /** @param {Row} row */
-  async copy({ known: { id }, label: name }) {
+  async copy({ known: { id }, label }) {
     try {
       await navigator.clipboard.writeText(id);
     } catch {
-      // Pages without https have no clipboard of that kind.
-      const before = this.active;
-      const area = make("textarea", { class: "sr" });
-      area.value = id;
+      // Pages without https have none of that kind.
+      const { active } = this;
+      const area = make("textarea", "sr", id);
       this.root.append(area);
       area.select();
       document.execCommand("copy");
       area.remove();
-      before?.focus();
+      active?.focus();
     }
-    this.desk.voice.say(() => `Copied the id of ${name}.`);
+    this.desk.voice.say(() => `Copied the id of ${label}.`);
   }
 
   /** What has the focus in here. */
   get active() {
     const { activeElement } = /** @type {Document | ShadowRoot} */ (this.root.getRootNode());
-    return this.root.contains(activeElement) ? /** @type {HTMLElement} */ (activeElement) : null;
+    return activeElement instanceof HTMLElement && this.root.contains(activeElement) ? activeElement : null;
   }
 
   // -- what a person sees
 
+  /** Brings the page up to date; the focus stays where it is, or goes to the next line if its own has gone. */
   draw() {
-    const { desk, active } = this;
+    const { desk, active, items } = this;
     const line = active?.closest("li");
-    const after = [];
-    for (let next = line?.nextElementSibling; next; next = next.nextElementSibling) after.push(next);
-    for (const [key, item] of this.items) {
-      if (desk.rows.has(key)) continue;
-      item.element.remove();
-      this.items.delete(key);
+    const lines = [...this.list.children];
+    for (const [key, { element }] of items) {
+      if (!desk.rows.has(key) && items.delete(key)) element.remove();
     }
-    let at = this.list.firstElementChild;
     for (const [key, row] of desk.rows) {
-      let item = this.items.get(key);
+      let item = items.get(key);
       if (!item) {
-        item = new Item(row);
-        this.items.set(key, item);
+        items.set(key, (item = new Item(row)));
+        this.list.append(item.element);
         this.raw.push(item.name);
         this.dirty.add(key);
       }
-      if (item.element === at) at = at.nextElementSibling;
-      else this.list.insertBefore(item.element, at);
-      if (this.dirty.has(key)) item.draw(row, desk);
+      if (this.dirty.has(key)) item.draw(row, desk.local);
     }
     this.dirty.clear();
     this.greet();
-    this.inform();
     this.sumUp();
     this.fit();
-    if (!active || (this.active === active && !active.closest("[hidden]"))) return;
-    if (active.isConnected && !active.closest("[hidden]")) active.focus(); // its line was moved
-    else this.focus(line?.isConnected ? line : after.find((each) => each.isConnected), "end");
+    if (!active || (active.isConnected && !active.closest("[hidden]"))) return;
+    this.focus(line ? lines.slice(lines.indexOf(line)).find((each) => each.isConnected) : undefined, "end");
   }
 
-  /** Says on the target what it is for. */
+  /** Says what the target is for, and what a person should know. */
   greet() {
-    const { limits, local, rows } = this.desk;
-    const { target } = this;
-    const files = limits.multiple ? "files" : "a file";
-    const thin = rows.size > 0;
-    target.classList.toggle("thin", thin);
+    const { limits, local, rows, lost, slower } = this.desk;
+    const [thin, over] = [rows.size > 0, this.depth > 0];
+    this.target.classList.toggle("thin", thin);
     this.root.classList.toggle("empty", !thin);
-    if (this.depth) write(this.hit, `Release to upload ${this.held ? counted(this.held, "item") : ""}`.trim());
-    else if (!thin) write(this.hit, `Drop ${files} here, paste, or click to choose`);
-    else write(this.hit, `${limits.multiple ? "Add more" : "Replace"}: drop, paste, or click`);
-    const where = local ? "are stored on this machine." : "pass through this kernel to Claude; the API key never leaves the kernel.";
-    write(this.rest, this.depth ? limitsText(limits) : `${limitsText(limits)}. Files ${where}`);
+    const empty = `Drop ${limits.multiple ? "files" : "a file"} here, paste, or click to choose`;
+    const more = `${limits.multiple ? "Add more" : "Replace it"}: drop, paste, or click`;
+    write(this.hit, over ? `Release to upload ${counted(this.held, "item")}` : thin ? more : empty);
+    const way = local ? "are stored on this machine." : "pass through this kernel to Claude; the API key never leaves the kernel.";
+    write(this.rest, limitsText(limits) + (over ? "" : `. Files ${way}`));
     this.files.accept = limits.accept;
     this.files.multiple = limits.multiple;
-  }
-
-  inform() {
-    const { notices } = this.desk;
-    const text = notices.join("\n");
-    if (written.get(this.notices) === text) return;
-    written.set(this.notices, text);
+    const warning = lost ? "The kernel restarted. Choose the unfinished files again." : slower;
+    const house = local ? "Nothing leaves this machine: the local Files API takes the files." : "";
+    if (written.get(this.notices) === warning + house) return;
+    written.set(this.notices, warning + house);
+    const notices = Object.entries({ warning, house }).filter(([, said]) => said);
     this.notices.replaceChildren(
       ...notices.map(([shape, said]) => {
-        return make("div", { class: "nbf-notice", role: "note" }, icon(shape, shape === "warning" ? "warn" : ""), make("span", {}, said));
+        return set(make("div", "nbf-notice", icon(shape, shape === "house" ? "" : "warn"), make("span", "", said)), { role: "note" });
       }),
     );
   }
 
   sumUp() {
     const { desk } = this;
-    const { all, busy, done, failed, refused, cancelled, landed, sent, size, kept, timed } = desk.tally();
+    const { all, busy, done, failed, refused, cancelled, landed, sent, size, timed } = desk.tally();
+    const kept = [...desk.rows.values()].reduce((total, row) => total + (row.done ? row.known.size : 0), 0);
     const took = timed && desk.elapsed ? ` in ${formatDuration(desk.elapsed / 1000)}` : "";
-    const said = [];
-    if (busy) said.push(`${done} of ${all} done`);
-    else if (done) said.push(counted(done, "file"), formatSize(kept) + took);
-    if (failed) said.push(`${failed} failed`);
-    if (refused) said.push(`${refused} refused`);
-    if (cancelled) said.push(`${cancelled} cancelled`);
-    this.sum.hidden = !all;
+    const said = busy ? [`${done} of ${all} done`] : done ? [counted(done, "file"), formatSize(kept) + took] : [];
+    for (const [state, number] of Object.entries({ failed, refused, cancelled })) if (number) said.push(`${number} ${state}`);
     write(this.state, said.join(DOT));
-    this.legend.hidden = !busy;
     write(this.landed, `in the kernel ${formatSize(landed)}`);
     write(this.sent, `${desk.local ? "stored" : "at Claude"} ${formatPart(sent, size)}`);
     write(this.note, desk.model.get("note") ?? "");
-    this.clear.hidden = all - busy - failed === 0;
     write(this.clear, busy || failed ? "Clear finished" : "Clear");
-    this.stop.hidden = !busy;
+    this.sum.hidden = !all;
+    this.legend.hidden = this.stop.hidden = !busy;
+    this.clear.hidden = all === busy + failed;
   }
 
   /** Measures the tails of new names, so that exactly the rest gives way. */
   fit() {
-    const { width } = this.probe.getBoundingClientRect();
-    if (!width || !this.raw.length) return; // not on the page yet: the observer comes back
+    const { width } = this.zero.getBoundingClientRect();
+    if (!width) return; // not on the page yet; `sight` comes back
     const tails = this.raw.map((name) => name.lastElementChild?.getBoundingClientRect().width ?? 0);
     this.raw.forEach((name, at) => name.style.setProperty("--t", (tails[at] / width + 0.1).toFixed(2)));
     this.raw = [];
   }
 }
 
-// ---- what anywidget calls -------------------------------------------------------------------------------------------
+// ---- what anywidget calls
 
-let views = 0;
-/** The two get different proxies of a model, so its desk goes by the widget's uid. @type {Map<string, Desk>} */
+let count = 0;
+/** The two get different stand-ins for a model, so its desk goes by the widget's uid. @type {Map<string, Desk>} */
 const DESKS = new Map();
 
 /** @param {Model} model */

@@ -1,0 +1,96 @@
+"""Cancelling, at any moment: nothing of the file is left on the way, none is at the API unsaid, and no name is bound."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from lab import sha256
+from upstream import Upstream, globally, spooled
+from widget import LONG, show, until_ended, until_said
+from workbench import becomes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Locator
+
+TRIALS = 50 if os.environ.get("NBFILES_TRIALS") == "full" else 5
+WIDGET = 'picker = nbfiles.UploadWidget(files=files, bind="reports")\npicker'
+LARGE = 20_000_000  # three pieces over the comm
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """A Files API in front of which a cancelled file can be seen to end."""
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that takes a moment."""
+    path = tmp_path_factory.mktemp("large") / "large.bin"
+    path.write_bytes(os.urandom(LARGE))
+    return path
+
+
+def press_cancel(widget: Locator) -> bool:
+    """Press *Cancel* of the first row if it is still there; what stands in its place later removes the row."""
+    return widget.evaluate(
+        """root => {
+            const button = root.querySelector('[data-do="end"][title^="Cancel "]');
+            button?.click();
+            return button !== null;
+        }"""
+    )
+
+
+def clear(widget: Locator) -> None:
+    """Take every row off the list."""
+    widget.get_by_role("button", name="Clear").click()
+    widget.page.wait_for_function("list => !list.children.length", arg=widget.locator(".nbf-rows").element_handle())
+
+
+@pytest.mark.parametrize("place", ["lab", "lab_without_extension"])
+def test_a_random_moment(
+    place: str, upstream: Upstream, large: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Whenever a file is cancelled, the API has none of it or deletes it, which the row says, and the next one arrives."""
+    lab = request.getfixturevalue(place)
+    small = tmp_path / "small.csv"
+    small.write_text("a,b\n1,2\n")
+    upstream.pace = 0.005
+    notebook, widget, hands = show(lab, upstream.client, WIDGET)
+    before = widget.page.evaluate("Date.now()")
+    hands.drop(large)
+    assert [sha256(large)] == [upstream.kept[line.id] for line in until_ended(widget, 1)]
+    whole = widget.page.evaluate("Date.now()") - before
+    cancelled = 0
+    for trial in range(TRIALS):
+        clear(widget)
+        notebook.kernel("globals().pop('reports', None)")
+        moment = whole * (trial + random.random()) / TRIALS
+        deleted = len(upstream.deleted)
+        hands.drop(large)
+        widget.page.wait_for_timeout(moment)
+        pressed = press_cancel(widget)
+        (line,) = until_ended(widget, 1)
+        if line.id:  # it was too late
+            assert [line.id] == json.loads(notebook.kernel("import json; print(json.dumps(reports))"))
+            hands.drop(small)
+            continue
+        cancelled += 1
+        taken_back = upstream.deleted[deleted:]
+        expected = "Cancelled after it arrived; deleted at Claude." if taken_back else "Cancelled. Nothing was kept."
+        assert (True, expected) == (pressed, line.said), f"after {moment:.0f} ms"
+        assert "unbound" == notebook.kernel(globally("reports")).strip()
+        assert becomes([], lambda: spooled(lab), 5), f"after {moment:.0f} ms: {spooled(lab)}"
+        hands.drop(small)
+        shown = until_ended(widget, 2)
+        assert sha256(small) == upstream.kept[shown[1].id]
+    notebook.close()

@@ -1,0 +1,100 @@
+"""``Upstream``: the Files API as a widget meets it in the tests: slow, refusing, or silent, file by file."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from doubles import Server, metadata_of, parts_by_email
+
+if TYPE_CHECKING:
+    from doubles import Exchange, Script
+    from lab import Lab
+
+STEP = 1 << 18  # bytes between two breaths of a slow server
+HEAD = 4096  # bytes of a form in which its first file's name stands
+
+
+class Upstream(Server):
+    """A Files API that takes uploads and deletes.
+
+    Attributes
+    ----------
+    faults : dict of str to script
+        What happens to the files of these names instead.
+    pace : float
+        Seconds that it breathes after each 256 KiB.
+    kept : dict of str to str
+        The SHA-256 of every file that arrived whole, by its id.
+    deleted : list of str
+        The ids that were deleted.
+    names : list of str
+        The file names of all uploads that began.
+    """
+
+    def __init__(self) -> None:
+        self.faults: dict[str, Script] = {}
+        self.pace = 0.0
+        self.kept: dict[str, str] = {}
+        self.deleted: list[str] = []
+        self.names: list[str] = []
+        self._numbers = itertools.count()
+        super().__init__(self._take)
+
+    @property
+    def client(self) -> str:
+        """A cell that makes ``files``, a client of this server that tries again at once."""
+        return (
+            "from nbfiles._tasks import Patience\n"
+            f"files = nbfiles.Files(base_url={self.url!r}, api_key='sk-ant-api03-nobody')\n"
+            "files.session.patience = Patience(first_wait=0.05, most_wait=0.1, longest_wait=0.2)"
+        )
+
+    def keep(self, exchange: Exchange) -> None:
+        """Take a file and answer with its metadata."""
+        for size in (*range(STEP, exchange.length, STEP), exchange.length):
+            exchange.read(size)
+            if exchange.wire.ended.is_set():
+                return
+            time.sleep(self.pace)
+        file_id = f"file_{next(self._numbers):06}"
+        answer = metadata_of(exchange, file_id)
+        parts = parts_by_email(exchange.header("content-type") or "", bytes(exchange.body))
+        (content,) = (part.content for part in parts if part.name == "file")
+        self.kept[file_id] = hashlib.sha256(content).hexdigest()
+        exchange.answer(200, answer)
+
+    def hold(self, exchange: Exchange) -> None:
+        """Take half of a file, and the rest when everybody is let go on."""
+        exchange.read(exchange.length // 2)
+        self.go_on.wait(60)
+        self.keep(exchange)
+
+    def _take(self, exchange: Exchange) -> None:
+        if exchange.method == "DELETE":
+            file_id = exchange.target.split("?")[0].rpartition("/")[2]
+            self.deleted.append(file_id)
+            exchange.answer(200, {"id": file_id, "type": "file_deleted"})
+            return
+        begin = exchange.read(min(HEAD, exchange.length))
+        named = re.search(rb'filename="([^"]*)"', begin)
+        name = named[1].decode() if named else ""
+        self.names.append(name)
+        self.faults.get(name, self.keep)(exchange)
+        if exchange.arrived.is_set():  # whole bodies are judged by now, and hundreds of them would fill the memory
+            exchange.body[:] = bytes()
+        exchange.wire.raw.clear()
+
+
+def spooled(lab: Lab) -> list[str]:
+    """Return the files that lie in the folder which the lab's server and kernels share, seen from outside."""
+    folders = lab.root.parent.glob(f"{lab.root.name}-jupyter-*/jupyter_runtime_dir/nbfiles")
+    return sorted(path.name for folder in folders for path in folder.iterdir())
+
+
+def globally(name: str) -> str:
+    """Return code that prints what `name` holds in the notebook."""
+    return f"print({name} if {name!r} in globals() else 'unbound')"
