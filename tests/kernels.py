@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass, field
+from queue import Empty
 from typing import TYPE_CHECKING, Any, Self
 
 from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PATIENCE = 60.0  # seconds for a reply on a busy machine; no promise is measured by it
@@ -51,6 +55,8 @@ class Kernel:
         self.work, self.tmp = folder / "work", folder / "tmp"
         for each in (self.work, self.tmp):
             each.mkdir(parents=True, exist_ok=True)
+        self.on_comm: Callable[[dict[str, Any]], None] | None = None  # told what comms say, as soon as it is read
+        self._aside: deque[dict[str, Any]] = deque()  # read while something else was waited for
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "NBFILES_"))},
             **dict.fromkeys(("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"), os.fspath(folder / "own")),
@@ -81,7 +87,7 @@ class Kernel:
         """Wait until `cell` is over, and return what came of it. Cells are asked for in the order they were sent."""
         ran = Ran("")
         while True:
-            message = self._client.get_iopub_msg(timeout=PATIENCE)
+            message = self._aside.popleft() if self._aside else self._heard()
             if message["parent_header"].get("msg_id") == cell and _take(ran, message):
                 break
         reply: dict[str, Any] = {}
@@ -102,6 +108,42 @@ class Kernel:
         ran = self.run(code)
         assert "ok" == ran.status, f"{ran.error}\n{ran.traceback}\n{ran.printed}"
         return ran
+
+    def listen(self, condition: Callable[[], Any]) -> Any:
+        """Read what the kernel says until `condition` holds, and return what it gave; a cell may run meanwhile."""
+        end = time.monotonic() + PATIENCE
+        while not (result := condition()):
+            assert time.monotonic() < end, "it never happened"
+            with contextlib.suppress(Empty):
+                self._aside.append(self._heard(0.05))
+        return result
+
+    def printed(self, cell: str) -> str:
+        """Return what was printed into `cell` while something else was waited for."""
+        return "".join(
+            message["content"]["text"]
+            for message in self._aside
+            if message["msg_type"] == "stream" and message["parent_header"].get("msg_id") == cell
+        )
+
+    def post(self, kind: str, content: dict[str, Any], buffers: list[bytes], subshell: str | None = None) -> None:
+        """Send a message that has no answer, to a subshell if one is named."""
+        message = self._client.session.msg(kind, content)
+        if subshell is not None:
+            message["header"]["subshell_id"] = subshell
+        message["buffers"] = buffers
+        self._client.shell_channel.send(message)
+
+    def subshell(self) -> str:
+        """Have the kernel make a subshell; return its id."""
+        self._client.control_channel.send(self._client.session.msg("create_subshell_request", {}))
+        return self._client.get_control_msg(timeout=PATIENCE)["content"]["subshell_id"]
+
+    def _heard(self, timeout: float = PATIENCE) -> dict[str, Any]:
+        message = self._client.get_iopub_msg(timeout=timeout)
+        if message["msg_type"].startswith("comm_") and self.on_comm is not None:
+            self.on_comm(message)
+        return message
 
     def interrupt(self) -> float:
         """Interrupt the kernel as the stop button does; return the time of it."""

@@ -4,7 +4,7 @@ Browser and kernel talk in messages, plain objects with a ``kind``; ``key`` name
 past the kernel's sockets over the Jupyter server, and never in a trait::
 
     browser -> kernel                              kernel -> browser
-    hello  page                                    welcome page, probe, rows
+    hello  page, lane (if known)                   welcome page, probe, rows
     offer  rows: key, name, path, size             rows    rows, removed, order
     begin  key, lane ("http" or "comm")            go      key, landing, offset
     piece  key, landing, offset, one buffer        ack     key, landing, received
@@ -24,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbfiles._errors import CredentialError, Error, InputError, SourceError, UnknownOutcomeError
@@ -43,11 +44,13 @@ if TYPE_CHECKING:
     from nbfiles._landing import Ticket
     from nbfiles._session import How, Outcome, Session
     from nbfiles.widget._limits import Limits
+    from nbfiles.widget._row import State
 
 LOOP = LoopThread("nbfiles-widget")
 BETWEEN_NEWS = 0.1  # seconds: ten updates a second look like motion
 POLL = 0.01  # seconds between two looks for a landing's first bytes
 PROBING = 30.0  # seconds that the browser has to try the HTTP lane with one byte
+NOTICED = 0.5  # seconds: a wait that is longer is explained
 CLOSED = "the page was closed"
 MOST_BYTES = 2**53  # up to which JavaScript counts exactly
 
@@ -91,6 +94,7 @@ class Desk:
         self._background = set[asyncio.Task[None]]()
         self._changed = dict[Row, None]()
         self._removed = list[str]()
+        self._moving = frozenset[Row]()  # what was landing when news went out the last time
         self._news: asyncio.TimerHandle | None = None
         self._latest_news = 0.0
         self._ended = False
@@ -107,8 +111,14 @@ class Desk:
 
     def close(self) -> None:
         """Cancel what is under way and let go of every byte. Waits until it is done, but for 1 s at most."""
+        if self._closed:
+            return
+        closing = asyncio.run_coroutine_threadsafe(self._close(), self._loop)
+        with contextlib.suppress(RuntimeError):
+            if asyncio.get_running_loop() is self._loop:
+                return  # a callback of the user's, or the garbage collector: the loop cannot wait for itself
         with contextlib.suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(1.0)
+            closing.result(1.0)
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -122,17 +132,25 @@ class Desk:
             _log.debug("the upload widget ignored a message: %r", error)
 
     def _hello(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        """Welcome a page, and again when it knows its lane.
+
+        JupyterLab makes its subshell while the first widget starts, so the first ``hello`` may come without; ipykernel
+        sends what follows where the answer to the second went, past a running cell.
+        """
         page = _text(message["page"])
+        token = None if message.get("lane") else self._probe(page)
+        rows = [row.record() for row in self.rows]
+        self._listener.send({"kind": "welcome", "page": page, "probe": token, "rows": rows})
+
+    def _probe(self, page: str) -> str | None:
+        """Return a landing for one byte, by which `page` finds its lane; None if there is no room for any."""
         try:
             probe = self._strip().ticket(1, name="the probe")
         except SourceError:  # `begin` will say why
-            token = None
-        else:
-            token = probe.token
-            self._probes[page] = probe
-            self._loop.call_later(PROBING, probe.discard)
-        rows = [row.record() for row in self.rows]
-        self._listener.send({"kind": "welcome", "page": page, "probe": token, "rows": rows})
+            return None
+        self._probes[page] = probe
+        self._loop.call_later(PROBING, probe.discard)
+        return probe.token
 
     def _offer(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
         """Put files on the list, each accepted or refused."""
@@ -170,17 +188,20 @@ class Desk:
         probe = self._probes.pop(str(message["key"]).rpartition("-")[0], None)
         if probe is not None:
             probe.discard()  # its page knows the lane now
-        if row is None or row.state != "queued" or row.task is not None:
+        if row is None or row.state != "queued" or (row.ticket is not None and row.ticket.landed):
             # Nothing to send here; the row's record says why.
             self._listener.send({"kind": "stop", "key": message["key"]})
             return
         try:
             ticket = row.expect(self._strip(), comm=message["lane"] == "comm")
         except (SourceError, OSError) as error:
-            self._fail(row, _sentence(row, error))
-            self._settle()
+            row.broken = _sentence(row, error)
+            if row.task is None:
+                self._fail(row, row.broken)
+                self._settle()
             return
-        self._start(row)
+        if row.task is None:  # else it waits already: the browser tries the other lane
+            self._start(row)
         self._listener.send({"kind": "go", "key": row.key, "landing": ticket.token, "offset": 0})
 
     def _piece(self, message: Mapping[str, Any], buffers: Sequence[Any]) -> None:
@@ -215,7 +236,7 @@ class Desk:
             return
         row.state, row.reason, row.broken, row.sent = "queued", "", "", 0
         row.outcome = None
-        if row.ready:
+        if row.ready or (row.landing and row.landed):
             self._start(row)
         else:
             row.give_up()
@@ -286,48 +307,63 @@ class Desk:
             self._spawn(self._admit_async(rows))
 
     async def _admit_async(self, rows: Sequence[Row]) -> None:
+        finding = asyncio.ensure_future(asyncio.to_thread(self._session().find))  # may start the local Files API
+        if not (await asyncio.wait({finding}, timeout=NOTICED))[0]:
+            self._change(rows, "queued", "checking", "Looking for the Files API and its key.")
         try:
-            await asyncio.to_thread(self._session().find)  # may start the local Files API
+            await finding
         except Error as error:
             for row in rows:
-                if row.state == "queued":  # not cancelled or replaced meanwhile
+                if row.state in {"queued", "checking"}:  # not cancelled or replaced meanwhile
                     self._fail(row, _sentence(row, error))
+        self._change(rows, "checking", "queued", "")
         for row in rows:
             self._touch(row)
         self._settle()
 
+    def _change(self, rows: Iterable[Row], before: State, after: State, reason: str) -> None:
+        """Put those of `rows` that are in the state `before` into another."""
+        for row in rows:
+            if row.state == before:
+                row.state, row.reason = after, reason
+                self._touch(row)
+
     def _start(self, row: Row) -> None:
         row.task = self._loop.create_task(self._carry(row))
+        row.task.add_done_callback(partial(self._over, row))
+
+    def _over(self, row: Row, task: asyncio.Task[None]) -> None:
+        """End a row with its task. Not in the task itself: one that is cancelled before its first step never runs."""
+        row.task = None
+        if task.cancelled():
+            self._end(row, "cancelled", "Cancelled. Nothing was kept.")
+            row.give_up()
+        elif (error := task.exception()) is not None:  # what was not foreseen must not leave a row that turns for ever
+            _log.error("the upload widget failed", exc_info=error)
+            self._fail(row, f"nbfiles itself failed ({type(error).__name__}).")
+        self._settle()
 
     async def _carry(self, row: Row) -> None:
         """Send one file on while it arrives."""
-        ticket = row.ticket
-        assert ticket is not None  # noqa: S101  # whoever starts this made one
         try:
-            row.mime = self._limits.mime_type(row.name, await self._head(ticket))
+            ticket = await self._begun(row)
+            row.mime = self._limits.mime_type(row.name, ticket.head(HEAD))
             row.state = "uploading"
             self._touch(row)
             async with self._slots:
                 outcome = await self._send(row, ticket)
             await self._conclude(row, ticket, outcome)
-        except asyncio.CancelledError:
-            self._end(row, "cancelled", "Cancelled. Nothing was kept.")
-            row.give_up()
         except Error as error:
-            self._lost(row, ticket, error)
-        finally:
-            row.task = None
-            self._settle()
+            self._lost(row, _ticket_of(row), error)
 
-    async def _head(self, ticket: Ticket) -> bytes:
-        """Return the first bytes of a landing, which tell its type, as soon as they are there."""
-        wanted = min(HEAD, ticket.size)
-        while ticket.landed < wanted:
+    async def _begun(self, row: Row) -> Ticket:
+        """Return a row's landing once its first bytes are there, which tell its type; until then it may change."""
+        while (ticket := _ticket_of(row)).landed < min(HEAD, ticket.size):
             ticket.check()
             if ticket.overdue:
                 raise SourceError("it never arrived from the browser")
             await asyncio.sleep(POLL)
-        return ticket.head(HEAD)
+        return ticket
 
     async def _send(self, row: Row, ticket: Ticket) -> Outcome:
         session = self._session()
@@ -469,9 +505,10 @@ class Desk:
     def _publish(self) -> None:
         self._news, self._latest_news = None, self._loop.time()
         moving = [row for row in self.rows if row.landing]
-        for row in moving:
-            if row.measure() or row.ready:
+        for row in self._moving.union(moving).intersection(self.rows):  # those, too, that have just come to an end
+            if row.measure() or row not in moving:
                 self._changed[row] = None
+        self._moving = frozenset(moving)
         if self._changed or self._removed:
             changed, self._changed = list(self._changed), {}
             removed, self._removed = self._removed, []
@@ -516,6 +553,12 @@ class Desk:
             await asyncio.wait(tasks)
         if self._landing is not None:
             self._landing.close()
+
+
+def _ticket_of(row: Row) -> Ticket:
+    """Return the landing of a row that was begun."""
+    assert row.ticket is not None  # noqa: S101  # whoever begins with a row makes one
+    return row.ticket
 
 
 def _text(value: object) -> str:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from nbfiles._landing import Arrival, Landing, Ticket
     from nbfiles._session import Outcome
 
-State = Literal["queued", "uploading", "retrying", "cancelling", "done", "failed", "refused", "cancelled"]
-UNDER_WAY = frozenset({"queued", "uploading", "retrying", "cancelling"})
+State = Literal["queued", "checking", "uploading", "retrying", "cancelling", "done", "failed", "refused", "cancelled"]
+UNDER_WAY = frozenset({"queued", "checking", "uploading", "retrying", "cancelling"})
 # The browser keeps two pieces in the air; after a fall to smaller ones a late large one may come on top.
 MOST_PIECES = 4
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lab import Lab
     from playwright.sync_api import Locator
 
 TRIALS = 50 if os.environ.get("NBFILES_TRIALS") == "full" else 5
-WIDGET = 'picker = nbfiles.UploadWidget(files=files, bind="reports")\npicker'
-LARGE = 20_000_000  # three pieces over the comm
+WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports", jobs=2)'
+LARGE = 10_000_000  # two pieces over the comm, and more than a socket holds
 
 
 @pytest.fixture
@@ -66,13 +68,12 @@ def test_a_random_moment(
     small.write_text("a,b\n1,2\n")
     upstream.pace = 0.005
     notebook, widget, hands = show(lab, upstream.client, WIDGET)
-    before = widget.page.evaluate("Date.now()")
+    begun = time.monotonic()
     hands.drop(large)
-    assert [sha256(large)] == [upstream.kept[line.id] for line in until_ended(widget, 1)]
-    whole = widget.page.evaluate("Date.now()") - before
-    cancelled = 0
+    until_ended(widget, 1)
+    whole = 1000 * (time.monotonic() - begun)
+    clear(widget)
     for trial in range(TRIALS):
-        clear(widget)
         notebook.kernel("globals().pop('reports', None)")
         moment = whole * (trial + random.random()) / TRIALS
         deleted = len(upstream.deleted)
@@ -80,17 +81,41 @@ def test_a_random_moment(
         widget.page.wait_for_timeout(moment)
         pressed = press_cancel(widget)
         (line,) = until_ended(widget, 1)
+        print(round(whole), round(moment), pressed, line.said, time.monotonic()-begun)
         if line.id:  # it was too late
-            assert [line.id] == json.loads(notebook.kernel("import json; print(json.dumps(reports))"))
-            hands.drop(small)
-            continue
-        cancelled += 1
-        taken_back = upstream.deleted[deleted:]
-        expected = "Cancelled after it arrived; deleted at Claude." if taken_back else "Cancelled. Nothing was kept."
-        assert (True, expected) == (pressed, line.said), f"after {moment:.0f} ms"
-        assert "unbound" == notebook.kernel(globally("reports")).strip()
+            assert sha256(large) == upstream.kept[line.id]
+        else:
+            taken_back = upstream.deleted[deleted:]
+            expected = "Cancelled after it arrived; deleted at Claude." if taken_back else "Cancelled. Nothing was kept."
+            assert (True, expected) == (pressed, line.said), f"after {moment:.0f} ms"
+            assert "unbound" == notebook.kernel(globally("reports")).strip()
         assert becomes([], lambda: spooled(lab), 5), f"after {moment:.0f} ms: {spooled(lab)}"
         hands.drop(small)
-        shown = until_ended(widget, 2)
-        assert sha256(small) == upstream.kept[shown[1].id]
+        assert sha256(small) == upstream.kept[until_ended(widget, 2)[1].id]
+        clear(widget)
+    notebook.close()
+
+
+def test_cancel_all(lab: Lab, upstream: Upstream, large: Path, tmp_path: Path) -> None:
+    """*Cancel all* ends every file that is not done: half a file, one that waits for its answer, one that waits."""
+    first, *others = (tmp_path / f"{number}.csv" for number in range(3))
+    for path in (first, *others):
+        path.write_text(f"{path}\n")
+        upstream.faults[path.name] = upstream.hold
+    del upstream.faults[first.name]
+    upstream.faults[large.name] = upstream.hold
+    notebook, widget, hands = show(lab, upstream.client, WIDGET)
+    hands.drop(first, large, *others)
+    until_said(widget, "file_")
+    assert becomes(3, lambda: len(upstream.names), 30)
+    widget.get_by_role("button", name="Cancel all").click()
+    until_said(widget, "Cancelling: it has been sent, and is deleted when the answer comes.")
+    upstream.go_on.set()
+    done, half, *rest = until_ended(widget, 4)
+    said = "Cancelled. Nothing was kept.", "Cancelled after it arrived; deleted at Claude."
+    assert said[0] == half.said
+    assert [*said] == sorted(line.said for line in rest)
+    assert [done.id] == json.loads(notebook.kernel("import json; print(json.dumps(reports))"))
+    assert becomes([], lambda: spooled(lab), 5), spooled(lab)
+    assert {done.id} == set(upstream.kept) - set(upstream.deleted)
     notebook.close()

@@ -8,7 +8,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from doubles import Server, metadata_of, parts_by_email
+from doubles import Server, metadata, parts_by_email
 
 if TYPE_CHECKING:
     from doubles import Exchange, Script
@@ -61,11 +61,11 @@ class Upstream(Server):
                 return
             time.sleep(self.pace)
         file_id = f"file_{next(self._numbers):06}"
-        answer = metadata_of(exchange, file_id)
         parts = parts_by_email(exchange.header("content-type") or "", bytes(exchange.body))
-        (content,) = (part.content for part in parts if part.name == "file")
-        self.kept[file_id] = hashlib.sha256(content).hexdigest()
-        exchange.answer(200, answer)
+        (file,) = (part for part in parts if part.name == "file")
+        self.kept[file_id] = hashlib.sha256(file.content).hexdigest()
+        said = {"filename": file.filename, "mime_type": file.mime_type, "size_bytes": len(file.content)}
+        exchange.answer(200, metadata(file_id, **said))
 
     def hold(self, exchange: Exchange) -> None:
         """Take half of a file, and the rest when everybody is let go on."""

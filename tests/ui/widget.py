@@ -46,6 +46,7 @@ def show(lab: Lab, *cells: str) -> tuple[OpenNotebook, Locator, Hands]:
     """Run a new notebook of `cells` behind ``import nbfiles``; return it, its first widget, and hands for that."""
     notebook = lab.open(lab.write(f"widget-{secrets.token_hex(4)}.ipynb", "import nbfiles", *cells))
     notebook.run_all()
+    assert [] == notebook.failures()
     widget = notebook.page.locator(".nbf-up").first
     widget.wait_for()
     return notebook, widget, Hands(widget)

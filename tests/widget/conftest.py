@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from page import Page, WidgetPage, client
+from page import Page, WidgetPage, client, landed_in
 from workbench import becomes
 
 from nbfiles import UploadWidget
@@ -33,11 +33,6 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(_desk, "BETWEEN_NEWS", 0.01)  # nobody looks
     yield folder
     assert becomes([], lambda: landed_in(folder)), landed_in(folder)
-
-
-def landed_in(folder: Path) -> list[str]:
-    """Return the names of the files in a spool folder, which need not exist."""
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 @pytest.fixture
@@ -75,5 +70,3 @@ def open_widget(spool: Path) -> Iterator[Callable[..., tuple[UploadWidget, Widge
 def files(shared_api: Any) -> Files:
     """A client of the module's local Files API."""
     return client(shared_api.base_url, shared_api.api_key)
-
-

@@ -1,10 +1,12 @@
-"""``Page``: the browser's half of an upload widget without a browser: it offers files, sends their bytes, and listens."""
+"""``Page``: the browser's half of an upload widget without a browser: it offers files, sends their bytes, listens."""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from doubles import stored
@@ -32,6 +34,20 @@ def client(url: str, key: str = KEY, patience: Patience = QUICK) -> Files:
     files = Files(base_url=url, api_key=key)
     files.session.patience = patience
     return files
+
+
+def landed_in(folder: Path) -> list[str]:
+    """Return the names of the files in a spool folder, which need not exist."""
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def held_open(folder: Path) -> list[str]:
+    """Return the files of a folder that this process has open, there or removed."""
+    found = []
+    for handle in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the descriptor of this very listing
+            found.append(str(handle.readlink()))
+    return [path for path in found if path.startswith(f"{folder}/")]
 
 
 def if_whole(exchange: Exchange) -> None:
@@ -64,6 +80,7 @@ class Page:
         self.hold = threading.Event()  # set: bytes stay in the browser until somebody calls `carry`
         self.held: list[dict[str, Any]] = []
         self.arrivals: dict[str, Arrival] = {}  # by landing: the Jupyter server's hands
+        self.spool: Path | None = None  # where the kernel is another process
         self.desk: Desk | None = None
         self._number = 0
         self._news = threading.Condition()
@@ -130,7 +147,7 @@ class Page:
         """Send a file's bytes, all or the first `upto`."""
         data = self.files[go["key"]][:upto]
         if self.lane == "http":
-            arrival = self.arrivals[go["landing"]] = claim(go["landing"])
+            arrival = self.arrivals[go["landing"]] = claim(go["landing"], self.spool)
             if arrival is not None:  # else it was given up in the meantime
                 arrival.append(data)
             if arrival is not None and upto is None:
@@ -143,7 +160,7 @@ class Page:
         """Send a file in so many pieces, `pause` seconds apart, as a slow line would, until the kernel lets go."""
         data = self.files[go["key"]]
         step = -(-len(data) // pieces)
-        arrival = claim(go["landing"]) if self.lane == "http" else None
+        arrival = claim(go["landing"], self.spool) if self.lane == "http" else None
         for start in range(0, len(data), step):
             if self.lane == "comm":
                 self.say("piece", data[start : start + step], key=go["key"], landing=go["landing"], offset=start)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
+import itertools
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from page import landed_in
 
 from nbfiles._landing import Arrival, Landing
 from nbfiles.widget._row import MOST_PIECES, Row
@@ -70,7 +71,7 @@ def test_out_of_order(landing):
 
 
 def test_beyond_the_window(landing):
-    """Pieces too far ahead are forgotten, so memory stays bounded; what stands between is still taken and acknowledged."""
+    """Pieces too far ahead are forgotten, so memory stays bounded; those that come next are taken all the same."""
     row = receiving(landing)
     ahead = [(start, start + 10) for start in range(90, 10, -10)]
     assert [0] * 8 == [take(row, *piece) for piece in ahead]
@@ -137,9 +138,9 @@ def test_given_up(landing, spool):
     take(row, 0, 40)
     row.give_up()
     row.give_up()
-    assert [] == os.listdir(spool)
+    assert [] == landed_in(spool)
     assert (0, 0, False, False) == (take(row, 40, 80), row.received, row.ready, row.landing)
-    assert [] == os.listdir(spool)
+    assert [] == landed_in(spool)
 
 
 def test_expected_anew(landing, spool):
@@ -150,10 +151,12 @@ def test_expected_anew(landing, spool):
     second = row.expect(landing, comm=False)
     assert first.token != second.token
     assert (True, 0, 0) == (first.discarded, row.landed, row.received)
-    assert [f"{second.token}.ticket"] == os.listdir(spool)
+    assert [f"{second.token}.ticket"] == landed_in(spool)
 
 
-@pytest.mark.parametrize("row", [Row("k", "a", "p/a", 5, "text/plain"), Row("k", "a", "", 5, state="failed", reason="No.")])
+@pytest.mark.parametrize(
+    "row", [Row("k", "a", "p/a", 5, "text/plain"), Row("k", "a", "", 5, state="failed", reason="No.")]
+)
 def test_record(row):
     """A record has the same keys in every state, and plain values."""
     record = row.record()
@@ -167,7 +170,7 @@ def arrivals(draw):
     """Pieces of a file in any order, again and overlapping, of which no more than the window lie ahead."""
     size = draw(st.integers(1, 200))
     cuts = sorted({0, size, *draw(st.lists(st.integers(1, size), max_size=8))})
-    pieces = list(zip(cuts, cuts[1:], strict=False))
+    pieces = list(itertools.pairwise(cuts))
     again = draw(st.lists(st.tuples(st.integers(0, size), st.integers(0, size)), max_size=6))
     order = []
     waiting = list(pieces)
@@ -181,7 +184,7 @@ def arrivals(draw):
 @settings(max_examples=150, deadline=None)
 @given(arrival=arrivals())
 def test_any_arrival(tmp_path_factory, arrival):
-    """Pieces in any order within the window, twice, overlapping: the file is exact, and acknowledgements never go back."""
+    """Pieces in any order within the window, twice, overlapping: the file is exact; no acknowledgement goes back."""
     size, order = arrival
     with Landing(tmp_path_factory.getbasetemp() / "any") as landing:
         row = receiving(landing, size)
@@ -192,4 +195,4 @@ def test_any_arrival(tmp_path_factory, arrival):
             assert take(row, before, min(before + 7, size)) > before
         assert DATA[:size] == content(row)
         row.give_up()
-        assert [] == os.listdir(landing.folder)
+        assert [] == landed_in(landing.folder)

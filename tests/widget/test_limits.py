@@ -33,7 +33,9 @@ def test_accept_is_read(written, tokens):
     assert tokens == limits(accept=Limits.accepted(written)).accept
 
 
-@pytest.mark.parametrize("token", ["pdf", "*", "*.pdf", "image", "image/", "/png", ".", ".p df", "image/*.png", "<b>", ".é"])
+@pytest.mark.parametrize(
+    "token", ["pdf", "*", "*.pdf", "image", "image/", "/png", ".", ".p df", "image/*.png", "<b>", ".é"]
+)
 def test_accept_that_is_none(token):
     """What is neither an ending nor a MIME type is refused, and the right way is shown."""
     with pytest.raises(InputError, match="is not something to accept") as caught:
@@ -120,7 +122,15 @@ def test_a_direction_override_is_marked():
 
 @pytest.mark.parametrize(
     "path",
-    ["data/.env", ".ssh/config", "data/id_rsa", "certs/server.pem", "a/../../etc/shadow", "keys/MY.KEY", "x/kubeconfig"],
+    [
+        "data/.env",
+        ".ssh/config",
+        "data/id_rsa",
+        "certs/server.pem",
+        "a/../../etc/shadow",
+        "keys/MY.KEY",
+        "x/kubeconfig",
+    ],
 )
 def test_secrets_of_a_folder(path):
     """Hidden and key files, and paths that climb, do not go with a folder."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import threading
 from types import SimpleNamespace
 
 import pytest
 from doubles import Server, answers, breaks_off, silent, stored
-from page import KEY, Page, client, if_whole
+from page import KEY, Page, client, if_whole, landed_in
 
 from nbfiles import Files
 from nbfiles._errors import CredentialError
@@ -125,7 +124,10 @@ def test_upstream(open_desk, lane, script, said):
         page.until(lambda: page.records[key]["ready"])
         assert page.records[key]["reason"].endswith(" The file is in the kernel.")
         again(page, key, asks=False)
-        assert ([b"hello"], 2) == ([bytes(x.body).split(b"\r\n\r\n")[1][:5] for x in server.exchanges[1:]], len(server.exchanges))
+        assert ([b"hello"], 2) == (
+            [bytes(x.body).split(b"\r\n\r\n")[1][:5] for x in server.exchanges[1:]],
+            len(server.exchanges),
+        )
         assert 1 == len(server.files)
 
 
@@ -178,7 +180,7 @@ def test_a_limit_is_not_tried_again(open_desk):
     ],
 )
 def test_connection_that_breaks(open_desk, lane, script, said):
-    """A connection that ends in the middle or before the answer: it may have arrived, and nobody sends it again unasked."""
+    """A connection that ends before the answer: the file may have arrived, and nobody sends it again unasked."""
     with Server(script, stored) as server:
         _, page = open_desk(client(server.url), lane)
         (key,) = page.offer(a_bin=bytes(3 << 20))
@@ -207,6 +209,20 @@ def test_nobody_there(open_desk):
     reason = failed(page, key)
     assert f"{url.removeprefix('http://')} could not be reached" in reason
     assert "after 3 tries" in reason
+
+
+def test_an_error_of_our_own(open_desk, monkeypatch, caplog):
+    """Even what nobody foresaw ends in a row that can be retried, and is written to the log."""
+    with Server() as server:
+        files = client(server.url)
+        _, page = open_desk(files)
+        with monkeypatch.context() as patch:
+            patch.setattr(files.session, "uploads", lambda *given: {}["nothing there"])
+            (key,) = page.offer(a_txt=b"hello")
+            assert "nbfiles itself failed (KeyError)." in failed(page, key)
+        assert "nothing there" in caplog.text
+        again(page, key, asks=False)
+        assert 1 == len(server.files)
 
 
 def test_a_name_in_a_reason(open_desk):
@@ -247,7 +263,7 @@ def test_the_jupyter_server_fails(open_desk, files, spool):
     expected = "It did not arrive whole (1.50\u00a0MB of 2.00\u00a0MB): the connection<U+202E> broke."
     assert expected == failed(page, key)
     page.until_heard("stop", key=key)
-    assert [] == os.listdir(spool)
+    assert [] == landed_in(spool)
     again(page, key, asks=True)
 
 
@@ -256,7 +272,7 @@ def test_the_jupyter_server_fails(open_desk, files, spool):
 def test_the_page_is_closed(open_desk, files, shared_api, lane, sent):
     """A page that leaves fails its unfinished rows and no others, and nothing of them is stored."""
     before = shared_api.stored_ids()
-    desk, page = open_desk(files, lane)
+    _, page = open_desk(files, lane)
     page.hold.set()
     key, other = page.offer(a_bin=bytes(300_000), b_txt=b"hello")
     go, second = (page.until_heard("go", key=each) for each in (key, other))
@@ -264,6 +280,8 @@ def test_the_page_is_closed(open_desk, files, shared_api, lane, sent):
     page.until_state(other, "done")
     page.carry(go, sent)
     page.say("leave", page="0" * 16)
+    page.say("where", key=key, landing=go["landing"])
+    page.until_heard("ack", key=key, received=sent if lane == "comm" else 0)
     page.say("leave", page=page.page)
     if lane == "http" and sent:
         page.until_state(key, "uploading")
@@ -314,7 +332,7 @@ def test_broke(open_desk, files, spool, status, said, sent):
         page.until_state(key, "uploading")
     page.say("broke", key=key, landing=go["landing"], status=status, said="<script>")
     assert said == failed(page, key)
-    assert [] == os.listdir(spool)
+    assert [] == landed_in(spool)
     again(page, key, asks=True)
 
 
@@ -341,7 +359,7 @@ def test_no_room_for_it(open_desk, files, monkeypatch, spool):
     reason = failed(page, key)
     assert reason.startswith(f"a.txt needs 5 bytes in {spool}, where 1,000 are free")
     assert "NBFILES_SPOOL" in reason
-    assert ([], []) == (page.said("go"), os.listdir(spool))
+    assert ([], []) == (page.said("go"), landed_in(spool))
     disk.free = 1 << 40
     again(page, key, asks=True)
 
@@ -362,7 +380,7 @@ def test_the_disk_fills_up(open_desk, files, monkeypatch, spool):
         reason = failed(page, key)
     assert "It did not arrive whole (65.5\u00a0kB of 200\u00a0kB): the disk is full or cannot be written." == reason
     page.until_heard("stop", key=key)
-    assert [] == os.listdir(spool)
+    assert [] == landed_in(spool)
     again(page, key, asks=True)
 
 
