@@ -1,5 +1,5 @@
-// The browser's half of nbfiles.UploadWidget: it takes files from a person, brings their bytes to the kernel, and shows
-// how far they are on both hops. Only the kernel holds the key and talks to the Files API.
+// The browser's half of nbfiles.UploadWidget: takes files from a person, brings their bytes to the kernel, and shows how
+// far they are on both hops.
 //
 // A `Desk` per widget has a `Row` for each file; `View`s of it come and go. What a person named is data: it becomes text
 // nodes, titles and labels only. The default of a parameter is also its type.
@@ -92,7 +92,7 @@ export function chosen(files) {
 	return [...(files ?? [])].map((file) => ({ file, path: file.webkitRelativePath || "" }));
 }
 
-/** The files of a paste; a text becomes one if there is no other. @param {DataTransfer | null} data */
+/** The files of a paste, or its text as one. @param {DataTransfer | null} data */
 export function pasted(data, when = new Date()) {
 	const time = when.toTimeString().slice(0, 8).replaceAll(":", ".");
 	const files = [...(data?.files ?? [])].map((file) => {
@@ -259,7 +259,7 @@ function put(xhr, landing, body) {
 
 // ---- rows
 
-/** A file on the list: what the kernel knows of it, and how it goes from this page to the kernel. */
+/** A file on the list, and how it goes from this page to the kernel. */
 export class Row {
 	/** @param {Desk} desk @param {Known} known @param {File | null} file */
 	constructor(desk, known, file) {
@@ -400,11 +400,11 @@ export class Row {
 		if (status === 200) {
 			this.phase = "sent";
 			this.move(this.known.size);
-		} else if (!status && (await file.slice(0, 1).arrayBuffer().catch(() => true)) === true) this.broke(-1, "unreadable");
+		} else if (!status && (await file.slice(0, 1).arrayBuffer().catch(() => true)) === true) this.broke(-1);
 		else if (status === 404 || status === 405 || (!status && !moved)) {
 			this.drop();
 			desk.fallBack(status, said);
-		} else this.broke(status, said);
+		} else this.broke(status);
 		desk.step();
 	}
 
@@ -418,7 +418,7 @@ export class Row {
 				this.tell("piece", { landing, offset: span[0] }, [bytes]);
 			}
 		} catch {
-			if (this.flight === flight) this.broke(-1, "unreadable");
+			if (this.flight === flight) this.broke(-1);
 		}
 	}
 
@@ -435,10 +435,10 @@ export class Row {
 	}
 
 	/** Nothing more of it will come; the kernel says what that means. */
-	broke(status = 0, said = "") {
+	broke(status = 0) {
 		this.phase = "sent";
 		this.flight = null;
-		this.tell("broke", { landing: this.landing, status, said });
+		this.tell("broke", { landing: this.landing, status });
 	}
 
 	tick(now = Date.now()) {
@@ -470,7 +470,7 @@ export class Desk {
 	rows = new Map();
 	/** @type {Set<View>} */
 	views = new Set();
-	/** What a screen reader says by the way; asked for when it is said, so that it is true then. */
+	/** What a screen reader says by the way; asked for when it is said, to be true then. */
 	news = () => "";
 	voice = throttle(() => this.speak(this.news()), 5000, (does) => setTimeout(does, 200));
 	lane = ""; // until it is known
