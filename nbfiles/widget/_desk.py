@@ -109,16 +109,27 @@ class Desk:
         for row in rows:
             self._touch(row)
 
+    def settle(self) -> None:
+        """Have the listener told again whether nothing is under way; returns when it was. From any thread."""
+        self._finish(self._settle_again())
+
+    async def _settle_again(self) -> None:
+        self._settle()
+
     def close(self) -> None:
         """Cancel what is under way and let go of every byte. Waits until it is done, but for 1 s at most."""
         if self._closed:
             return
-        closing = asyncio.run_coroutine_threadsafe(self._close(), self._loop)
+        self._finish(self._close())
+
+    def _finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have `work` done on the desk's loop; wait for it, but for 1 s at most."""
+        doing = asyncio.run_coroutine_threadsafe(work, self._loop)
         with contextlib.suppress(RuntimeError):
             if asyncio.get_running_loop() is self._loop:
                 return  # a callback of the user's, or the garbage collector: the loop cannot wait for itself
         with contextlib.suppress(TimeoutError):
-            closing.result(1.0)
+            doing.result(1.0)
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -350,9 +361,10 @@ class Desk:
             row.mime = self._limits.mime_type(row.name, ticket.head(HEAD))
             row.state = "uploading"
             self._touch(row)
+            session = self._session()  # one for a file's whole way: %files use may switch meanwhile
             async with self._slots:
-                outcome = await self._send(row, ticket)
-            await self._conclude(row, ticket, outcome)
+                outcome = await self._send(row, ticket, session)
+            await self._conclude(row, ticket, session, outcome)
         except Error as error:
             self._lost(row, _ticket_of(row), error)
 
@@ -365,8 +377,7 @@ class Desk:
             await asyncio.sleep(POLL)
         return ticket
 
-    async def _send(self, row: Row, ticket: Ticket) -> Outcome:
-        session = self._session()
+    async def _send(self, row: Row, ticket: Ticket, session: Session) -> Outcome:
         # Without `discard`: what has landed stays for a retry.
         payload = Payload(row.name, row.mime, row.size, ticket.open, source=row.path or row.name)
         session.check([payload])
@@ -394,13 +405,13 @@ class Desk:
                     row.reason = f"{_capital(reason)}, next try in {delay:.0f}{NO_BREAK}s ({attempt} of {attempts})"
         self._touch(row)
 
-    async def _conclude(self, row: Row, ticket: Ticket, outcome: Outcome) -> None:
+    async def _conclude(self, row: Row, ticket: Ticket, session: Session, outcome: Outcome) -> None:
         """Say what came of a file that was sent, or take it back if it was cancelled meanwhile."""
         row.outcome = outcome
         row.mime = outcome.mime_type
         error = outcome.error
         if row.state == "cancelling":
-            await self._take_back(row, outcome)
+            await self._take_back(row, session, outcome)
         elif error is not None:
             self._lost(row, ticket, error)
         else:
@@ -408,7 +419,7 @@ class Desk:
             self._end(row, "done", "")
             row.give_up()
 
-    async def _take_back(self, row: Row, outcome: Outcome) -> None:
+    async def _take_back(self, row: Row, session: Session, outcome: Outcome) -> None:
         """Delete a file that had arrived when it was cancelled."""
         row.outcome = None
         if outcome.metadata is None:
@@ -416,7 +427,6 @@ class Desk:
             said = "no answer came, so it may have arrived: %files list shows it." if unknown else "Nothing was kept."
             self._end(row, "cancelled", f"Cancelled{'; ' if unknown else '. '}{said}")
             return
-        session = self._session()
         result: object
         try:
             (result,) = await session.run_async([session.deletion(outcome.metadata.id)], lambda _event: None)

@@ -10,7 +10,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import anywidget
-from traitlets import Bool, Dict, List, TraitError, Unicode, validate
+from traitlets import Bool, Dict, List, TraitError, Unicode, observe, validate
 
 from nbfiles import _render
 from nbfiles._arguments import Chosen, UploadOptions
@@ -146,10 +146,10 @@ class UploadWidget(anywidget.AnyWidget):
         # The browser's answers go where we last published from (ipykernel 7), so we publish from where its latest
         # message came: in a subshell, if there is one, and then a running cell does not keep us waiting.
         self._context = contextvars.copy_context()
-        self._desk = Desk(self._limits, chosen.how, self._session, self)
         super().__init__(
             uid=secrets.token_hex(8), limits=self._limits.shown(), local=self._session().local, bind=_checked_name(bind)
         )
+        self._desk = Desk(self._limits, chosen.how, self._session, self)
         self.on_msg(self._receive)
 
     # -- what a person asks ------------------------------------------------------------------------------------------
@@ -307,6 +307,15 @@ class UploadWidget(anywidget.AnyWidget):
             return _checked_name(proposal["value"])
         except InputError as error:
             raise TraitError(str(error)) from None
+
+
+    @observe("bind")
+    def _bind_anew(self, _change: object) -> None:
+        """Bind the new name to what is done already; the old name keeps what it has."""
+        self._bound = frozenset()
+        desk = getattr(self, "_desk", None)  # none while the widget is being made
+        if desk is not None:
+            desk.settle()
 
 
 class _Callback:

@@ -1,7 +1,8 @@
-"""Takes the README's pictures: ``python tests/ui/picture.py`` writes notebooks/pictures/table-light.png and -dark.png.
+"""Takes the README's pictures: ``python tests/ui/picture.py`` writes the files of notebooks/pictures.
 
-It runs the quickstart in a real JupyterLab with a local Files API, and takes the cell of the first upload: the line,
-its receipt and its table. Run it again when the table's look has changed; NBFILES_CHROMIUM names the browser.
+It runs a notebook in a real JupyterLab with a local Files API: the first upload of the quickstart with its receipt and
+table, and the upload widget with one file half-way, over a connection that is slowed to that of an office. Run it again
+when the look has changed; NBFILES_CHROMIUM names the browser.
 """
 
 from __future__ import annotations
@@ -10,21 +11,56 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lab import DARK, LIGHT, NOTEBOOKS, Lab, chromium, lab_server, local_environment
+from hands import Hands
+from lab import DARK, LIGHT, NOTEBOOKS, Lab, OpenNotebook, chromium, lab_server, local_environment
 
 UPLOAD = "%upload data/huckleberry-finn-page-29.pdf"
+PICTURES = NOTEBOOKS / "pictures"
+SPEED = 10_000_000  # bytes a second that leave the browser
+THEMES = ((LIGHT, "light"), (DARK, "dark"))
 
 
-def take(lab: Lab, folder: Path) -> None:
-    """Write both pictures into `folder`, at two pixels for each CSS pixel."""
+def take_table(lab: Lab) -> None:
+    """Take the first upload of the quickstart."""
     notebook = lab.open("01-first-upload.ipynb", scale=2)
     notebook.run_all()
-    for theme, name in ((LIGHT, "table-light.png"), (DARK, "table-dark.png")):
+    for theme, name in THEMES:
         notebook.use_theme(theme)
-        notebook.page.mouse.move(0, 0)
-        notebook.cell(UPLOAD).screenshot(path=folder / name, animations="disabled")
-        print(folder / name)
+        shoot(notebook, UPLOAD, PICTURES / f"table-{name}.png")
     notebook.close()
+
+
+def take_widget(lab: Lab, folder: Path) -> None:
+    """Take the widget with a file half-way, some that are done and one that is too large, once in each theme."""
+    data = NOTEBOOKS / "data"
+    scans, film = folder / "survey-scans-2026.zip", folder / "site-walkthrough-4k.mov"
+    for path, size in ((scans, 96_000_000), (film, 1_210_000_000)):
+        with path.open("wb") as file:
+            file.truncate(size)
+    cell = "picker = nbfiles.UploadWidget(bind='reports')\npicker"
+    for theme, name in THEMES:
+        notebook = lab.open(lab.write("widget.ipynb", "import nbfiles", cell), scale=2)
+        notebook.use_theme(theme)
+        notebook.run_all()
+        widget = notebook.page.locator(".nbf-up")
+        Hands(widget).drop(data / "huckleberry-finn-page-29.pdf", data / "china.jpg", data / "penguins.csv", film)
+        widget.locator(".nbf-row .bound .var").nth(2).wait_for()
+        session = notebook.page.context.new_cdp_session(notebook.page)
+        session.send("Network.enable")
+        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": SPEED}
+        session.send("Network.emulateNetworkConditions", limits)
+        Hands(widget).drop(scans)
+        widget.get_by_text("left").wait_for()
+        notebook.page.wait_for_timeout(2000)
+        shoot(notebook, "UploadWidget", PICTURES / f"widget-{name}.png")
+        notebook.close()
+
+
+def shoot(notebook: OpenNotebook, cell: str, path: Path) -> None:
+    """Take the cell that holds the text `cell`, at two pixels for each CSS pixel."""
+    notebook.page.mouse.move(0, 0)
+    notebook.cell(cell).screenshot(path=path, animations="disabled")
+    print(path)
 
 
 if __name__ == "__main__":
@@ -32,4 +68,5 @@ if __name__ == "__main__":
         root = Path(folder) / "notebooks"
         shutil.copytree(NOTEBOOKS, root)
         with lab_server(root, **local_environment(Path(folder) / "files")) as url, chromium() as browser:
-            take(Lab(url, root, browser), NOTEBOOKS / "pictures")
+            take_table(Lab(url, root, browser))
+            take_widget(Lab(url, root, browser), Path(folder))

@@ -264,6 +264,17 @@ def test_bind_is_set_later(open_widget, files, shell):
     assert 1 == len(shell.names["file_ids"])
 
 
+def test_bind_is_set_when_files_are_done(open_widget, files, shell):
+    """A name that is set when files are done holds them at once, and the name before keeps what it had."""
+    widget, page = open_widget(files, bind="first")
+    keys = page.offer(a_txt=b"hello", b_txt=b"again")
+    page.finish(*keys)
+    page.until(lambda: "first" in shell.names)
+    widget.bind = "second"
+    assert widget.value == shell.names["first"] == shell.names["second"]
+    page.until(lambda: ["second[0]", "second[1]"] == [page.records[key]["variable"] for key in keys])
+
+
 def test_bind_needs_a_notebook(files):
     """Where there is no notebook a name cannot be bound, and the error says what to read instead."""
     with pytest.raises(InputError, match="bind needs a notebook") as caught:
