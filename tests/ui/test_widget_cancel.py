@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lab import sha256
 from upstream import Upstream, globally, spooled
-from widget import LONG, show, until_ended, until_said
+from widget import show, until_ended, until_said
 from workbench import becomes
 
 if TYPE_CHECKING:
@@ -81,12 +81,14 @@ def test_a_random_moment(
         widget.page.wait_for_timeout(moment)
         pressed = press_cancel(widget)
         (line,) = until_ended(widget, 1)
-        print(round(whole), round(moment), pressed, line.said, time.monotonic()-begun)
+        print(round(whole), round(moment), pressed, line.said, time.monotonic() - begun)
         if line.id:  # it was too late
             assert sha256(large) == upstream.kept[line.id]
         else:
             taken_back = upstream.deleted[deleted:]
-            expected = "Cancelled after it arrived; deleted at Claude." if taken_back else "Cancelled. Nothing was kept."
+            expected = (
+                "Cancelled after it arrived; deleted at Claude." if taken_back else "Cancelled. Nothing was kept."
+            )
             assert (True, expected) == (pressed, line.said), f"after {moment:.0f} ms"
             assert "unbound" == notebook.kernel(globally("reports")).strip()
         assert becomes([], lambda: spooled(lab), 5), f"after {moment:.0f} ms: {spooled(lab)}"

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import sha256
-from upstream import Upstream, spooled
-from widget import LONG, lines, notices, show, until_ended, until_said
+from upstream import Upstream
+from widget import lines, notices, show, until_ended
 from workbench import becomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lab import Lab, OpenNotebook
-    from playwright.sync_api import Locator
+    from lab import Lab
 
 WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports")'
 # The socket of the kernel, through which every message goes; a lost one reaches nobody and nothing tells.
@@ -89,11 +88,13 @@ def test_killed_websocket(place: str, upstream: Upstream, large: Path, request: 
     assert becomes(1, lambda: len(upstream.names), 30)
     notebook.page.evaluate(f"{SOCKET}.close()")
     import time
+
     t = time.time()
     while time.time() < t + 20:
         print(round(time.time() - t, 1), lines(widget), notices(widget))
         notebook.page.wait_for_timeout(500)
-        if lines(widget)[0].ended: break
+        if lines(widget)[0].ended:
+            break
     (line,) = until_ended(widget, 1)
     print(line, notices(widget), notebook.errors)
     assert sha256(large) == upstream.kept[line.id]

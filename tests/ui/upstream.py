@@ -1,4 +1,4 @@
-"""``Upstream``: the Files API as a widget meets it in the tests: slow, refusing, or silent, file by file."""
+"""``Upstream``: the Files API as a widget meets it in the tests, and how a test slows down or breaks the way to it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,37 @@ import hashlib
 import itertools
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doubles import Server, metadata, parts_by_email
 
 if TYPE_CHECKING:
     from doubles import Exchange, Script
-    from lab import Lab
+    from lab import Lab, OpenNotebook
 
 STEP = 1 << 18  # bytes between two breaths of a slow server
 HEAD = 4096  # bytes of a form in which its first file's name stands
+SLOW = 2_000_000  # bytes a second
+# The socket of the kernel, through which every message of the page goes.
+SOCKET = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel._ws"
+LOSE = f"""([way, mark, count, least]) => {{
+    const socket = {SOCKET};
+    const text = new TextDecoder('latin1');
+    window.lost = 0;
+    const loses = data => {{
+        const said = typeof data === 'string' ? data : text.decode(data);
+        if (window.lost >= count || said.length < least || !said.includes(mark)) return false;
+        window.lost++;
+        return true;
+    }};
+    if (way === 'out') {{
+        const send = socket.send;
+        socket.send = data => {{ if (!loses(data)) send.call(socket, data); }};
+    }} else {{
+        const hear = socket.onmessage;
+        socket.onmessage = event => {{ if (!loses(event.data)) hear.call(socket, event); }};
+    }}
+}}"""
 
 
 class Upstream(Server):
@@ -85,7 +106,7 @@ class Upstream(Server):
         self.names.append(name)
         self.faults.get(name, self.keep)(exchange)
         if exchange.arrived.is_set():  # whole bodies are judged by now, and hundreds of them would fill the memory
-            exchange.body[:] = bytes()
+            exchange.body[:] = b""
         exchange.wire.raw.clear()
 
 
@@ -98,3 +119,26 @@ def spooled(lab: Lab) -> list[str]:
 def globally(name: str) -> str:
     """Return code that prints what `name` holds in the notebook."""
     return f"print({name} if {name!r} in globals() else 'unbound')"
+
+
+def lose(notebook: OpenNotebook, way: str, mark: str, count: int = 1000, least: int = 0) -> None:
+    """Lose the next `count` messages of the page's socket that hold `mark` and have at least so many bytes.
+
+    `way` is ``"out"`` for those to the kernel, ``"in"`` for those from it. Nobody is told; ``window.lost`` counts them.
+    A socket that is opened later loses none.
+    """
+    notebook.page.evaluate(LOSE, [way, mark, count, least])
+
+
+def slow(notebook: OpenNotebook, rate: int = SLOW) -> None:
+    """Let the page send so many bytes a second over HTTP; 0 lifts the limit."""
+    session = notebook.page.context.new_cdp_session(notebook.page)
+    session.send("Network.enable")
+    limits = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": rate or -1}
+    session.send("Network.emulateNetworkConditions", {"offline": False, **limits})
+
+
+def uncaught(notebook: OpenNotebook) -> list[str]:
+    """Return the errors of the page, but for the browser's own notes that something did not answer as hoped."""
+    own = "Failed to load resource", "WebSocket connection to"
+    return [error for error in notebook.errors if not error.startswith(own)]

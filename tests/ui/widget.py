@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import secrets
+import subprocess
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hands import Hands
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lab import Lab, OpenNotebook
     from playwright.sync_api import Locator
 
@@ -52,6 +57,19 @@ def show(lab: Lab, *cells: str) -> tuple[OpenNotebook, Locator, Hands]:
     return notebook, widget, Hands(widget)
 
 
+def start(notebook: OpenNotebook, text: str) -> None:
+    """Start the cell that holds `text`, and do not wait for it."""
+    notebook.page.evaluate(
+        """text => {
+            const {content} = window.jupyterapp.shell.currentWidget;
+            content.deselectAll();
+            content.activeCellIndex = content.widgets.findIndex(cell => cell.model.sharedModel.source.includes(text));
+            window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        text,
+    )
+
+
 def lines(widget: Locator) -> list[Line]:
     """Return the rows of `widget` as they are shown now."""
     read = widget.locator(".nbf-rows").evaluate(READ)
@@ -78,6 +96,29 @@ def until_said(widget: Locator, text: str, count: int = 1) -> None:
 def notices(widget: Locator) -> list[str]:
     """Return what stands under the target of `widget`."""
     return [_plain(text) for text in widget.locator(".nbf-notice").all_inner_texts()]
+
+
+def held(notebook: OpenNotebook, expression: str) -> Any:
+    """Return what `expression` is in the kernel, if JSON can say it."""
+    return json.loads(notebook.kernel(f"import json; print(json.dumps({expression}))"))
+
+
+def save(lab: Lab, notebook: OpenNotebook) -> Path:
+    """Save the notebook as *Save* does; return its file."""
+    name = notebook.page.evaluate(
+        """async () => {
+            await window.jupyterapp.commands.execute('docmanager:save');
+            return window.jupyterapp.shell.currentWidget.context.path;
+        }"""
+    )
+    return lab.root / name
+
+
+def html_of(notebook: Path, folder: Path) -> Path:
+    """Return the HTML file that nbconvert makes of the file `notebook` in `folder`."""
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--output-dir", str(folder), str(notebook)]
+    subprocess.run(command, check=True, capture_output=True)
+    return folder / f"{notebook.stem}.html"
 
 
 def _plain(value: str | bool) -> str | bool:
