@@ -428,8 +428,9 @@ def lines(*blocks: Piece) -> Piece:
 
 
 def output(*blocks: Piece) -> Piece:
-    """Wrap the blocks of one output, with the stylesheet they need."""
-    return element("div", Piece("", stylesheet()), lines(*blocks), cls="nbf")
+    """Wrap the blocks of one output, with the stylesheet they need. No dollar in a name begins a formula."""
+    # The first is for MathJax 3 and later (JupyterLab), the second for MathJax 2 (nbconvert).
+    return element("div", Piece("", stylesheet()), lines(*blocks), cls="nbf mathjax_ignore tex2jax_ignore")
 
 
 @functools.cache

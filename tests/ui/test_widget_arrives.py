@@ -109,9 +109,11 @@ def held_up(lab: Lab, notebook: OpenNotebook, cell: str = "# hold") -> Iterator[
     start(notebook, cell)
     prompt = notebook.cell(cell).locator(".jp-InputPrompt")
     expect(prompt).to_have_text("[*]:")
-    yield
-    assert "[*]:" == prompt.inner_text()
-    (lab.root / "release").touch()
+    try:
+        yield
+        assert "[*]:" == prompt.inner_text()
+    finally:
+        (lab.root / "release").touch()
     notebook.wait_idle()
     notebook.kernel("del go")
 
@@ -163,7 +165,7 @@ def test_many_files_keep_the_order_in_which_they_were_chosen(
 
 
 def test_a_folder_arrives_with_its_paths(at: Callable[[str], Hands], notebook: OpenNotebook, tmp_path: Path) -> None:
-    """A folder's files come with their paths, dropped or chosen; hidden and key files are not sent, .git is not shown."""
+    """A folder's files come with their paths, dropped or chosen; hidden and key files are not sent, .git not shown."""
     site = tmp_path / "site"
     write(site, a=10)
     write(site / "2026" / "may", b=20)

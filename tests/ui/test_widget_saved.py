@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 CONTENT = b"canary,in,the,content\n"
+TRUSTED = "() => window.jupyterapp.shell.currentWidget.content.widgets.every(cell => cell.model.trusted)"
 LIVE = "() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 
 
@@ -48,6 +49,24 @@ def throttled(page: Page, rate: int) -> None:
 def stand_ins(place: Locator | Page) -> Locator:
     """Return the tables of `place` that stand in for a widget and can be seen."""
     return place.locator(".nbf-stand-in:visible")
+
+
+def foreign(saved: Path) -> str:
+    """Write a copy of the notebook `saved` that nobody has signed; return its name."""
+    notebook = nbformat.read(saved, 4)
+    notebook.cells[0].source += "  # from somebody else"
+    path = saved.with_name(f"foreign-{saved.name}")
+    nbformat.write(notebook, path)
+    return path.name
+
+
+def assert_table(page: Page, name: str, file_id: str) -> None:
+    """Check that the one table in `page` can be seen and says which file has which id."""
+    cells = page.locator("table:has(thead) tbody td")
+    cells.first.wait_for()
+    shown = cells.all_inner_texts()
+    assert name in shown
+    assert file_id in [text.strip() for text in shown]
 
 
 def test_a_widget_drawn_again_shows_the_same(lab: Lab, csv: Path, slow: Path) -> None:
@@ -139,24 +158,3 @@ def test_a_saved_notebook_keeps_names_and_ids(lab: Lab, browser: Browser, csv: P
         assert 0 == again.page.locator(".nbf-up").count()
         assert_table(again.page, csv.name, line.id)
         again.close()
-
-
-TRUSTED = "() => window.jupyterapp.shell.currentWidget.content.widgets.every(cell => cell.model.trusted)"
-
-
-def foreign(saved: Path) -> str:
-    """Write a copy of the notebook `saved` that nobody has signed; return its name."""
-    notebook = nbformat.read(saved, 4)
-    notebook.cells[0].source += "  # from somebody else"
-    path = saved.with_name(f"foreign-{saved.name}")
-    nbformat.write(notebook, path)
-    return path.name
-
-
-def assert_table(page: Page, name: str, file_id: str) -> None:
-    """Check that the one table in `page` can be seen and says which file has which id."""
-    cells = page.locator("table:has(thead) tbody td")
-    cells.first.wait_for()
-    shown = cells.all_inner_texts()
-    assert name in shown
-    assert file_id in [text.strip() for text in shown]

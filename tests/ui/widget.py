@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lab import Lab, OpenNotebook
     from playwright.sync_api import Locator
 
-LONG = 60_000  # ms: files to arrive on a busy machine
+LONG = 120_000  # ms: files to arrive on a busy machine
 READ = """list => [...list.children].map(line => {
     const said = line.querySelector('.c2b > span:not(.small)');
     return {
