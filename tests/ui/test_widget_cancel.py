@@ -1,4 +1,4 @@
-"""Cancelling, at any moment: nothing of the file is left on the way, none is at the API unsaid, and no name is bound."""
+"""Cancelling, at any moment: nothing of it is left on the way, none is unsaid at the API, and no name is bound."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def clear(widget: Locator) -> None:
 def test_a_random_moment(
     place: str, upstream: Upstream, large: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Whenever a file is cancelled, the API has none of it or deletes it, which the row says, and the next one arrives."""
+    """Whenever a file is cancelled, the API has none of it or deletes it, as the row says, and the next arrives."""
     lab = request.getfixturevalue(place)
     small = tmp_path / "small.csv"
     small.write_text("a,b\n1,2\n")

@@ -1,4 +1,4 @@
-"""Page, kernel or server go away in the middle of a file: no byte of it stays, no name is bound, and the row says why."""
+"""Page, kernel or server go away in the middle of a file: no byte stays, no name is bound, and the row says why."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def small(tmp_path: Path) -> Path:
 
 
 def halfway(lab: Lab, upstream: Upstream, path: Path) -> tuple[OpenNotebook, Locator]:
-    """Show a widget in a saved notebook and drop a file, of which a part is in the kernel and more does not come soon."""
+    """Show a widget in a saved notebook and drop a file, of which a part is in the kernel and no more comes soon."""
     notebook, widget, hands = show(lab, upstream.client, WIDGET)
     notebook.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
     slow(notebook)
@@ -92,7 +92,7 @@ def test_reload(place: str, upstream: Upstream, large: Path, small: Path, reques
 
 
 def test_reload_while_the_kernel_sends(lab: Lab, upstream: Upstream, large: Path) -> None:
-    """A file that is in the kernel goes on without its page; a tab that is loaded anew shows it on its way, and done."""
+    """A file that is in the kernel goes on without its page; a tab loaded anew shows it on its way, and done."""
     upstream.faults[large.name] = upstream.hold
     notebook, widget, hands = show(lab, upstream.client, WIDGET)
     notebook.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
