@@ -308,7 +308,6 @@ class UploadWidget(anywidget.AnyWidget):
         except InputError as error:
             raise TraitError(str(error)) from None
 
-
     @observe("bind")
     def _bind_anew(self, _change: object) -> None:
         """Bind the new name to what is done already; the old name keeps what it has."""

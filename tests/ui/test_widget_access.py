@@ -65,12 +65,13 @@ def test_axe(place: str, upstream: Upstream, tmp_path: Path, request: pytest.Fix
         assert [] == notebook.axe(widget)
         hands.drag_away()
     hands.drop(*files)
-    for said in ("file_", "is larger than", "Not sent: ", "MB/s"):
+    for said in ("file_", "is larger than", "Not sent: ", "application/octet-stream"):
         until_said(widget, said)
     for theme in themes:
         notebook.use_theme(theme)
         assert [] == notebook.axe(widget)
     widget.get_by_role("button", name="Cancel half.bin").click()
+    upstream.go_on.set()
     until_ended(widget, 4)
     for theme in themes:
         notebook.use_theme(theme)
@@ -100,13 +101,15 @@ def test_keyboard_alone(lab: Lab, upstream: Upstream, tmp_path: Path) -> None:
     half.rename(folder / half.name)
     hands.target.focus()
     hands.choose_folder(folder, key="Shift+Enter")
-    until_said(widget, "MB/s")
+    until_said(widget, "application/octet-stream")
     hands.target.focus()
     hands.press("Tab", "End")
     assert "Cancel folder/half.bin" == page.evaluate(FOCUS)
     hands.press("d", "d", "x", "v", "a", "b", "Delete")
+    until_said(widget, "Cancelling: it has been sent, and is deleted when the answer comes.")
+    upstream.go_on.set()
     until_ended(widget, 3)
-    assert "Cancelled. Nothing was kept." == lines(widget)[2].said
+    assert "Cancelled after it arrived; deleted at Claude." == lines(widget)[2].said
     upstream.faults.clear()
     widget.get_by_role("button", name="Retry b.bin").focus()
     hands.press("Enter")
@@ -159,7 +162,7 @@ def test_still_and_narrow(lab: Lab, upstream: Upstream, tmp_path: Path) -> None:
     upstream.faults["half.bin"] = upstream.hold
     notebook.page.emulate_media(reduced_motion="reduce")
     hands.drop(half)
-    until_said(widget, "MB/s")
+    until_said(widget, "application/octet-stream")
     part = widget.locator(".nbf-bar .sent")
     assert {"0s"} == {each.strip() for each in part.evaluate("i => getComputedStyle(i).transitionDuration").split(",")}
     widget.evaluate("root => { root.style.width = '340px'; }")

@@ -51,12 +51,23 @@ def small(tmp_path: Path) -> Path:
     return path
 
 
+def hold_back(notebook: OpenNotebook) -> None:
+    """See that a large file does not come whole to the kernel, by either lane."""
+    slow(notebook)
+    lose(notebook, "in", '"kind": "ack"')
+
+
+def let_go_on(notebook: OpenNotebook) -> None:
+    """End what `hold_back` began."""
+    slow(notebook, 0)
+    notebook.page.evaluate("window.toLose = 0")
+
+
 def halfway(lab: Lab, upstream: Upstream, path: Path) -> tuple[OpenNotebook, Locator]:
     """Show a widget in a saved notebook and drop a file, of which a part is in the kernel and no more comes soon."""
     notebook, widget, hands = show(lab, upstream.client, WIDGET)
     notebook.page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    slow(notebook)
-    lose(notebook, "in", '"kind": "ack"')
+    hold_back(notebook)
     hands.drop(path)
     assert becomes([path.name], lambda: upstream.names, 30)
     return notebook, widget
@@ -82,7 +93,7 @@ def test_reload(place: str, upstream: Upstream, large: Path, small: Path, reques
     lab = request.getfixturevalue(place)
     notebook, _ = halfway(lab, upstream, large)
     notebook.page.reload()
-    slow(notebook, 0)
+    let_go_on(notebook)
     widget = notebook.page.locator(".nbf-up").first
     (line,) = until_ended(widget, 1)
     assert line.said.startswith("It did not arrive whole (")
@@ -143,7 +154,7 @@ def test_kernel(how: str, place: str, upstream: Upstream, large: Path, request: 
         notebook.kernel("import nbfiles._landing as l; l.sweep(l.spool_folder(), older=0)")
     assert becomes([], lambda: spooled(lab), 5), spooled(lab)
     assert {} == upstream.kept
-    slow(notebook, 0)
+    let_go_on(notebook)
     notebook.run_all()
     Hands(widget).drop(large)
     (line,) = until_ended(widget, 1)
@@ -160,7 +171,7 @@ def test_interrupt(place: str, upstream: Upstream, large: Path, request: pytest.
     notebook.page.evaluate(f"() => {{ {KERNEL}.requestExecute({{code: 'import time; time.sleep(60)'}}); }}")
     notebook.page.wait_for_function(f"() => {KERNEL}.status === 'busy'")
     notebook.page.evaluate(f"() => {KERNEL}.interrupt()")
-    slow(notebook, 0)
+    let_go_on(notebook)
     (line,) = until_ended(widget, 1)
     assert sha256(large) == upstream.kept[line.id]
     notebook.close()
@@ -198,8 +209,7 @@ def test_close(place: str, upstream: Upstream, large: Path, small: Path, request
     notebook, widget, hands = show(lab, upstream.client, WIDGET)
     hands.drop(small)
     (done,) = until_ended(widget, 1)
-    slow(notebook)
-    lose(notebook, "in", '"kind": "ack"')
+    hold_back(notebook)
     hands.drop(large)
     assert becomes([small.name, large.name], lambda: upstream.names, 30)
     notebook.kernel("picker.close()")

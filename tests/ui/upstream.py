@@ -22,12 +22,10 @@ SOCKET = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel._w
 LOSE = f"""([way, mark, count, least]) => {{
     const socket = {SOCKET};
     const text = new TextDecoder('latin1');
-    window.lost = 0;
+    window.toLose = count;
     const loses = data => {{
         const said = typeof data === 'string' ? data : text.decode(data);
-        if (window.lost >= count || said.length < least || !said.includes(mark)) return false;
-        window.lost++;
-        return true;
+        return window.toLose > 0 && said.length >= least && said.includes(mark) && Boolean(window.toLose--);
     }};
     if (way === 'out') {{
         const send = socket.send;
@@ -124,8 +122,8 @@ def globally(name: str) -> str:
 def lose(notebook: OpenNotebook, way: str, mark: str, count: int = 1000, least: int = 0) -> None:
     """Lose the next `count` messages of the page's socket that hold `mark` and have at least so many bytes.
 
-    `way` is ``"out"`` for those to the kernel, ``"in"`` for those from it. Nobody is told; ``window.lost`` counts them.
-    A socket that is opened later loses none.
+    `way` is ``"out"`` for those to the kernel, ``"in"`` for those from it. Nobody is told; ``window.toLose`` counts what
+    is still to be lost. A socket that is opened later loses none.
     """
     notebook.page.evaluate(LOSE, [way, mark, count, least])
 
