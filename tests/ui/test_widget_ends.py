@@ -150,6 +150,7 @@ def test_kernel(how: str, place: str, upstream: Upstream, large: Path, request: 
     assert [(True, False)] == [(line.failed, line.retry) for line in lines(widget)]
     assert "The kernel restarted. Choose the unfinished files again." in notices(widget)
     if how == "death":  # it had no chance to clear up; a kernel of another day does
+        notebook.page.locator(".jp-Dialog .jp-mod-accept").click()  # JupyterLab says so too
         notebook.wait_idle()
         notebook.kernel("import nbfiles._landing as l; l.sweep(l.spool_folder(), older=0)")
     assert becomes([], lambda: spooled(lab), 5), spooled(lab)

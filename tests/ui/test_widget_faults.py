@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 import pytest
 from lab import sha256
 from upstream import Upstream
-from widget import lines, notices, show, until_ended
+from widget import show, until_ended, until_said
 from workbench import becomes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from doubles import Exchange
     from lab import Lab
 
+LANDINGS = "() => performance.getEntriesByType('resource').filter(one => one.name.includes('/nbfiles/landing/')).length"
 WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports")'
 # The socket of the kernel, through which every message goes; a lost one reaches nobody and nothing tells.
 SOCKET = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel._ws"
@@ -61,7 +63,6 @@ def test_lost_acknowledgements(lab_without_extension: Lab, upstream: Upstream, l
     notebook.page.evaluate(LOSE, ["in", '"kind": "ack"', 2, 0])
     hands.drop(large)
     (line,) = until_ended(widget, 1)
-    print(line, notebook.page.evaluate("window.lost"), notebook.errors)
     assert sha256(large) == upstream.kept[line.id]
     assert 2 == len(notebook.page.evaluate("window.lost"))
     notebook.close()
@@ -73,7 +74,6 @@ def test_large_pieces_that_vanish(lab_without_extension: Lab, upstream: Upstream
     notebook.page.evaluate(LOSE, ["out", '"piece"', 1000, 5 << 20])
     hands.drop(large)
     (line,) = until_ended(widget, 1)
-    print(line, notebook.page.evaluate("window.lost"), notebook.errors)
     assert sha256(large) == upstream.kept[line.id]
     notebook.close()
 
@@ -87,15 +87,57 @@ def test_killed_websocket(place: str, upstream: Upstream, large: Path, request: 
     hands.drop(large)
     assert becomes(1, lambda: len(upstream.names), 30)
     notebook.page.evaluate(f"{SOCKET}.close()")
-    import time
-
-    t = time.time()
-    while time.time() < t + 20:
-        print(round(time.time() - t, 1), lines(widget), notices(widget))
-        notebook.page.wait_for_timeout(500)
-        if lines(widget)[0].ended:
-            break
     (line,) = until_ended(widget, 1)
-    print(line, notices(widget), notebook.errors)
+    assert sha256(large) == upstream.kept[line.id]
+    notebook.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (413, "request_too_large", "The file is larger than"),
+        (429, "rate_limit_error", "is busy (429)"),
+        (500, "api_error", "has a fault of its own (500)"),
+    ],
+)
+def test_upstream_says_no(status: int, kind: str, said: str, lab: Lab, upstream: Upstream, large: Path) -> None:
+    """A file that the Files API refuses says why and stays in the kernel, and Retry sends it without the browser."""
+
+    def refuse(exchange: Exchange) -> None:
+        exchange.read(exchange.length)
+        exchange.answer(status, {"type": "error", "error": {"type": kind, "message": "no"}})
+
+    upstream.faults[large.name] = refuse
+    notebook, widget, hands = show(lab, upstream.client, WIDGET)
+    hands.drop(large)
+    (line,) = until_ended(widget, 1)
+    assert (True, True) == (line.failed, line.retry)
+    assert said in line.said
+    until_said(widget, "The file is in the kernel.")
+    landings = notebook.page.evaluate(LANDINGS)
+    upstream.faults.clear()
+    widget.get_by_role("button", name="Retry large.bin").click()
+    until_said(widget, "file_")
+    (line,) = until_ended(widget, 1)
+    assert ("reports[0]", sha256(large)) == (line.variable, upstream.kept[line.id])
+    assert landings == notebook.page.evaluate(LANDINGS)
+    notebook.close()
+
+
+def test_no_room_in_the_kernel(lab: Lab, upstream: Upstream, large: Path) -> None:
+    """A file for which the disk has no room says so before a byte of it leaves, and arrives when there is room."""
+    notebook, widget, hands = show(lab, upstream.client, WIDGET)
+    notebook.kernel(
+        "import nbfiles._landing as l, shutil, types\n"
+        "l.shutil = types.SimpleNamespace(disk_usage=lambda folder: types.SimpleNamespace(free=0))"
+    )
+    hands.drop(large)
+    (line,) = until_ended(widget, 1)
+    assert (True, True) == (line.failed, line.retry)
+    assert "where 0 are free" in line.said
+    notebook.kernel("l.shutil = shutil")
+    widget.get_by_role("button", name="Retry large.bin").click()
+    until_said(widget, "file_")
+    (line,) = until_ended(widget, 1)
     assert sha256(large) == upstream.kept[line.id]
     notebook.close()

@@ -122,8 +122,8 @@ def globally(name: str) -> str:
 def lose(notebook: OpenNotebook, way: str, mark: str, count: int = 1000, least: int = 0) -> None:
     """Lose the next `count` messages of the page's socket that hold `mark` and have at least so many bytes.
 
-    `way` is ``"out"`` for those to the kernel, ``"in"`` for those from it. Nobody is told; ``window.toLose`` counts what
-    is still to be lost. A socket that is opened later loses none.
+    `way` is ``"out"`` for those to the kernel, ``"in"`` for those from it. Nobody is told; ``window.toLose`` counts
+    what is still to be lost. A socket that is opened later loses none.
     """
     notebook.page.evaluate(LOSE, [way, mark, count, least])
 
