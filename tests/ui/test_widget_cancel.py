@@ -113,10 +113,10 @@ def test_cancel_all(lab: Lab, upstream: Upstream, large: Path, tmp_path: Path) -
     widget.get_by_role("button", name="Cancel all").click()
     until_said(widget, "Cancelling: it has been sent, and is deleted when the answer comes.")
     upstream.go_on.set()
-    done, half, *rest = until_ended(widget, 4)
-    said = "Cancelled. Nothing was kept.", "Cancelled after it arrived; deleted at Claude."
-    assert said[0] == half.said
-    assert [*said] == sorted(line.said for line in rest)
+    done, *rest = until_ended(widget, 4)
+    # Half of a file in the server's hands may be a whole one in the sockets' buffers, so either may be said of it.
+    said = {"Cancelled. Nothing was kept.", "Cancelled after it arrived; deleted at Claude."}
+    assert said == {line.said for line in rest}
     assert [done.id] == json.loads(notebook.kernel("import json; print(json.dumps(reports))"))
     assert becomes([], lambda: spooled(lab), 5), spooled(lab)
     assert {done.id} == set(upstream.kept) - set(upstream.deleted)
