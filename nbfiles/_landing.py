@@ -24,53 +24,41 @@ import errno
 import io
 import json
 import os
-import re
-import secrets
 import shutil
 import threading
 import time
 import weakref
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from nbfiles._errors import SourceError
 from nbfiles._names import visible
 from nbfiles._payload import CHUNK
+from nbfiles._spool_folder import (
+    NEW_FILE,
+    TOKEN,
+    Kernel,
+    new_token,
+    path_of,
+    private,
+    remove_landing,
+    spool_folder,
+    sweep,
+    unwritable,
+    write_new,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
-TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as urlsafe base64 without padding
 LIFETIME = 300.0  # seconds a ticket may wait for its first byte
 IDLE = 60.0  # seconds without a byte after which the receiver counts as gone; the engine's own limit for a stall
-STALE = 86_400.0  # seconds since its last change after which a spool file belongs to a kernel that died
 SPARE = 64 << 20  # bytes of the disk that are left free for everybody else
 POLL = 0.005  # seconds between two looks at a file that does not grow; 1 to 50 ms made no difference (measured)
 
-_SUFFIXES = (".ticket", ".claim", ".part", ".done", ".failed")
 _MAX_TICKET = 4096  # bytes that are read of a ticket, which has about 50
 _MAX_REASON = 200  # bytes of a reason that are written and shown
-# O_BINARY and O_NOFOLLOW each exist on one side only; O_EXCL already refuses a link on the other.
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-
-
-def spool_folder() -> Path:
-    """Return the folder that kernel and server share, which need not exist yet.
-
-    ``NBFILES_SPOOL``, else ``nbfiles`` in Jupyter's runtime folder, which a kernel inherits from its server. Where
-    there is no Jupyter (marimo), a folder in the user's cache, for the kernel alone.
-    """
-    chosen = os.environ.get("NBFILES_SPOOL")
-    if chosen:
-        return Path(chosen).expanduser()
-    try:
-        from jupyter_core.paths import jupyter_runtime_dir
-    except ImportError:
-        from platformdirs import user_cache_path
-
-        return user_cache_path("nbfiles", appauthor=False) / "spool"
-    return Path(jupyter_runtime_dir()) / "nbfiles"
 
 
 # The kernel's side ------------------------------------------------------------------------------------------------
@@ -91,10 +79,11 @@ class Landing:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = _private(spool_folder() if folder is None else folder)
+        self.folder = private(spool_folder() if folder is None else folder)
         self._tickets: weakref.WeakSet[Ticket] = weakref.WeakSet()
         self._lock = threading.Lock()  # handlers of a widget run on any thread, two at once
         sweep(self.folder)
+        self._kernel = Kernel(self.folder)
 
     def __enter__(self) -> Self:
         return self
@@ -123,13 +112,14 @@ class Landing:
         """
         with self._lock:
             self._check_space(size, name)
-            ticket = Ticket(self.folder, secrets.token_urlsafe(32), size, name, time.time() + lifetime)
+            ticket = Ticket(self.folder, new_token(), size, name, time.time() + lifetime)
             note = json.dumps({"size": size, "expires": ticket.expires}).encode()
             try:
-                _write_new(_path(self.folder, ticket.token, ".ticket"), note)
+                self._kernel.note(ticket.token)
+                write_new(path_of(self.folder, ticket.token, ".ticket"), note)
             except OSError as error:
                 ticket.discard()
-                raise _unwritable(self.folder, error) from None
+                raise unwritable(self.folder, error) from None
             self._tickets.add(ticket)
         return ticket
 
@@ -139,6 +129,7 @@ class Landing:
             tickets = list(self._tickets)
         for ticket in tickets:
             ticket.discard()
+        self._kernel.close()
 
     def _check_space(self, size: int, name: str) -> None:
         expected = sum(ticket.size - ticket.landed for ticket in self._tickets if not ticket.discarded)
@@ -175,11 +166,11 @@ class Ticket:
         self.name = name
         self.expires = expires
         self._folder = folder
-        self._part, self._done, self._failed = (_path(folder, token, end) for end in (".part", ".done", ".failed"))
+        self._part, self._done, self._failed = (path_of(folder, token, end) for end in (".part", ".done", ".failed"))
         self._given_up = threading.Event()
         self._gate = threading.Lock()  # between a reader that is about to say "that was all" and `discard`
         self._read_out = False
-        self._remove = weakref.finalize(self, _remove, folder, token)
+        self._remove = weakref.finalize(self, remove_landing, folder, token)
 
     @property
     def landed(self) -> int:
@@ -250,7 +241,7 @@ class Ticket:
                 if self.overdue:
                     self._expire()
             except OSError as error:
-                raise _unwritable(self._folder, error) from None
+                raise unwritable(self._folder, error) from None
             self.pause()
 
     def check(self) -> None:
@@ -304,9 +295,9 @@ class Ticket:
     def _expire(self) -> None:
         """End the wait for a first byte, unless the ticket is being claimed at this very moment."""
         try:
-            _path(self._folder, self.token, ".ticket").unlink()
+            path_of(self._folder, self.token, ".ticket").unlink()
         except OSError:  # in this order: .claim goes only when .part is there
-            if _path(self._folder, self.token, ".claim").exists() or self._part.exists():
+            if path_of(self._folder, self.token, ".claim").exists() or self._part.exists():
                 return
         self.discard()
         raise SourceError(f"{visible(self.name)} never arrived from the browser", "Choose the file again.")
@@ -366,30 +357,6 @@ class LandingReader(io.FileIO):
         piece = self.read(len(view))
         view[: len(piece)] = piece
         return len(piece)
-
-
-def sweep(folder: Path, *, older: float = STALE) -> int:
-    """Remove what kernels left in `folder` that ended without a chance to do so; return how many files went.
-
-    Parameters
-    ----------
-    folder : Path
-        The spool folder. Only files that are named as ours are looked at.
-    older : float, default 86400
-        Seconds since the last change.
-    """
-    limit = time.time() - older
-    removed = 0
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            stem, suffix = os.path.splitext(entry.name)  # noqa: PTH122  # a scan's names are plain strings
-            if suffix not in _SUFFIXES or not TOKEN.fullmatch(stem):
-                continue
-            with contextlib.suppress(OSError):  # another kernel sweeps too, or Windows has it open
-                if entry.stat(follow_symlinks=False).st_mtime < limit:
-                    Path(entry.path).unlink()
-                    removed += 1
-    return removed
 
 
 # The receiver's side ----------------------------------------------------------------------------------------------
@@ -467,9 +434,9 @@ class Arrival:
             return False
         handle, self.handle = self.handle, -1
         os.close(handle)
-        if not _path(self.folder, self.token, ".part").exists():  # given up: leave nothing behind
+        if not path_of(self.folder, self.token, ".part").exists():  # given up: leave nothing behind
             return False
-        _write_new(_path(self.folder, self.token, suffix), note)
+        write_new(path_of(self.folder, self.token, suffix), note)
         return True
 
 
@@ -496,16 +463,16 @@ def claim(token: str, folder: Path | None = None) -> Arrival | None:
     if not TOKEN.fullmatch(token):
         return None
     folder = spool_folder() if folder is None else folder
-    claimed = _path(folder, token, ".claim")
+    claimed = path_of(folder, token, ".claim")
     try:
-        os.rename(_path(folder, token, ".ticket"), claimed)  # noqa: PTH104  # must fail on Windows too if .claim is there
+        os.rename(path_of(folder, token, ".ticket"), claimed)  # noqa: PTH104  # must fail on Windows too if .claim is there
     except OSError:  # not here, claimed before, or a folder that is not ours
         return None
     try:
         size = _size_of(claimed)
         if size is None:
             return None
-        handle = os.open(_path(folder, token, ".part"), _NEW | os.O_APPEND, 0o600)
+        handle = os.open(path_of(folder, token, ".part"), NEW_FILE | os.O_APPEND, 0o600)
     finally:
         claimed.unlink(missing_ok=True)
     arrival = Arrival(folder, token, size, handle)
@@ -518,11 +485,6 @@ def claim(token: str, folder: Path | None = None) -> Arrival | None:
 # Both sides -------------------------------------------------------------------------------------------------------
 
 
-def _path(folder: Path, token: str, suffix: str) -> Path:
-    """Return the path of one file of a landing. `token` is ours, or was matched."""
-    return folder / f"{token}{suffix}"
-
-
 def _size_of(claimed: Path) -> int | None:
     """Return the size that a claimed ticket allows; None if it has expired or is no ticket."""
     try:
@@ -533,48 +495,3 @@ def _size_of(claimed: Path) -> int | None:
     if type(size) is not int or size < 0 or type(expires) not in {int, float}:
         return None
     return size if time.time() <= expires else None
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not exist yet and that only its owner may read."""
-    handle = os.open(path, _NEW, 0o600)
-    try:
-        os.write(handle, data)
-    finally:
-        os.close(handle)
-
-
-def _remove(folder: Path, token: str) -> None:
-    """Remove all files of one landing; one that Windows has open is left to `sweep`."""
-    for suffix in _SUFFIXES:
-        with contextlib.suppress(OSError):
-            _path(folder, token, suffix).unlink(missing_ok=True)
-
-
-def _private(folder: Path) -> Path:
-    """Make `folder` and return it, absolute, if nobody but its owner may enter it.
-
-    A folder that exists is never changed: NBFILES_SPOOL may name ``/tmp`` by mistake.
-    """
-    folder = folder.absolute()
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-        info = folder.stat()
-    except OSError as error:
-        raise _unwritable(folder, error) from None
-    # Windows has no such modes: there the user's own profile keeps others out.
-    if hasattr(os, "geteuid") and (info.st_uid != os.geteuid() or info.st_mode & 0o077):
-        raise SourceError(
-            f"{visible(str(folder))} is open to other users of this machine",
-            "Close it with chmod 700, or set NBFILES_SPOOL to a folder of your own and restart Jupyter.",
-        )
-    return folder
-
-
-def _unwritable(folder: Path, error: OSError) -> SourceError:
-    return SourceError(
-        f"{visible(str(folder))} cannot be used for files from the browser: "
-        f"{visible(error.strerror or 'input/output error')}",
-        "Set NBFILES_SPOOL to a folder of your own and restart Jupyter.",
-    )

@@ -1,5 +1,6 @@
 """The landing strip, both ends in one process: what the kernel and the receiver promise each other."""
 
+import errno
 import gc
 import hashlib
 import io
@@ -14,8 +15,10 @@ import time
 import pytest
 
 from nbfiles._errors import SourceError
-from nbfiles._landing import SPARE, TOKEN, Landing, claim, spool_folder, sweep
+from nbfiles._landing import SPARE, Landing, claim
+from nbfiles._lock import FileLock
 from nbfiles._payload import CHUNK, Payload
+from nbfiles._spool_folder import TOKEN, spool_folder, sweep
 
 LATE = 5.0  # seconds after which a wait counts as a hang
 
@@ -27,8 +30,8 @@ def landing(tmp_path):
 
 
 def names(folder):
-    """The endings of the files in `folder`."""
-    return sorted(entry.suffix for entry in folder.iterdir())
+    """The endings of the files of landings in `folder`."""
+    return sorted(entry.suffix for entry in folder.iterdir() if entry.suffix != ".kernel")
 
 
 def land(ticket, folder, data):
@@ -304,7 +307,7 @@ def test_close_takes_everything_back(tmp_path):
     claim(tickets[1].token, landing.folder).fail("no")
     landing.close()
     landing.close()
-    assert [] == names(landing.folder)
+    assert [] == list(landing.folder.iterdir())
 
 
 def test_forgotten_tickets_leave_nothing(landing):
@@ -323,11 +326,43 @@ def test_kernel_that_ends(tmp_path):
     code += "claim(two.token, landing.folder).append(b'x'); raise SystemExit(3)"
     ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "spool")], check=False)
     assert 3 == ended.returncode
-    assert [] == names(tmp_path / "spool")
+    assert [] == list((tmp_path / "spool").iterdir())
+
+
+def test_kernel_that_is_killed(landing):
+    """What a killed kernel left goes when the next one starts; what living kernels expect stays."""
+    ours = landing.ticket(1)
+    code = "import sys, pathlib, time; from nbfiles._landing import Landing, claim\n"
+    code += "landing = Landing(pathlib.Path(sys.argv[1])); one = landing.ticket(1); two = landing.ticket(1)\n"
+    code += "claim(two.token, landing.folder).append(b'x'); print('there', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, str(landing.folder)], stdout=subprocess.PIPE) as other:
+        assert b"there\n" == other.stdout.readline()
+        assert 0 == sweep(landing.folder)
+        assert [".part", ".ticket", ".ticket"] == names(landing.folder)
+        other.kill()
+    with Landing(landing.folder):
+        assert [f"{ours.token}.ticket"] == [path.name for path in landing.folder.glob("*.[!k]*")]
+    assert 1 == len(list(landing.folder.glob("*.kernel")))
+
+
+def test_kernels_that_cannot_be_told_apart(tmp_path, monkeypatch):
+    """Where files cannot be locked, landings work, and nothing but age makes a file go."""
+
+    def refuse(lock):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(FileLock, "try_acquire", refuse)
+    with Landing(tmp_path) as landing:
+        land(landing.ticket(1), tmp_path, b"x")
+        ticket = landing.ticket(1)
+        noted = tmp_path / f"{'C' * 43}.kernel"
+        noted.write_text(ticket.token)
+        assert 0 == sweep(tmp_path)
+        assert [".ticket"] == names(tmp_path)
 
 
 def test_sweep(landing):
-    """What a killed kernel left a day ago goes when the next one starts; younger and foreign files stay."""
+    """What nobody has touched for a day goes when the next kernel starts; younger and foreign files stay."""
     old, new = "A" * 43, "B" * 43
     for token in (old, new):
         for suffix in (".ticket", ".claim", ".part", ".done", ".failed"):

@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from nbfiles._errors import Error
+from nbfiles._lock import FileLock
 from nbfiles.local._incoming import Incoming, sync_folder
-from nbfiles.local._lock import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,7 +6,9 @@ import asyncio
 import contextvars
 import importlib.resources
 import secrets
+import sys
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -99,6 +101,7 @@ class UploadWidget(anywidget.AnyWidget):
 
     # What the browser's half reads. Metadata only: a synced trait is saved with the notebook.
     uid = Unicode(help="Names this widget in the page.").tag(sync=True)
+    kernel = Unicode(help="The id by which the Jupyter server knows this kernel.").tag(sync=True)
     rows = List(Dict(), help="What is known of each file, at rest.").tag(sync=True)
     limits = Dict(help="What is accepted.").tag(sync=True)
     local = Bool(help="Whether the local Files API takes the files.").tag(sync=True)
@@ -147,7 +150,11 @@ class UploadWidget(anywidget.AnyWidget):
         # message came: in a subshell, if there is one, and then a running cell does not keep us waiting.
         self._context = contextvars.copy_context()
         super().__init__(
-            uid=secrets.token_hex(8), limits=self._limits.shown(), local=self._session().local, bind=_checked_name(bind)
+            uid=secrets.token_hex(8),
+            kernel=_kernel_id(),
+            limits=self._limits.shown(),
+            local=self._session().local,
+            bind=_checked_name(bind),
         )
         self._desk = Desk(self._limits, chosen.how, self._session, self)
         self.on_msg(self._receive)
@@ -387,6 +394,18 @@ def _checked_name(bind: str | None) -> str | None:
     name = check_name(bind)
     _names(needed=True)
     return name
+
+
+def _kernel_id() -> str:
+    """Return the id by which the Jupyter server that started this kernel knows it; ``""`` where there is no kernel."""
+    if "ipykernel.kernelapp" not in sys.modules:  # importing it takes long
+        return ""
+    from ipykernel.connect import get_connection_file
+
+    try:
+        return Path(get_connection_file()).stem.removeprefix("kernel-")
+    except RuntimeError:  # a program that has loaded ipykernel and runs no kernel
+        return ""
 
 
 def _names(*, needed: bool = False) -> dict[str, Any]:

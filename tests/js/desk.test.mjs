@@ -246,6 +246,39 @@ test("a kernel that does not answer is waited for and asked again", async () => 
   assert.equal(row.missed, false);
 });
 
+test("a kernel that says nothing is looked for at its server", async () => {
+  const bench = new Bench({ kernel: "k-1" });
+  await bench.welcome();
+  const [row] = bench.accept(file("a.txt"));
+  await bench.go(row);
+  const asked = () => Request.all.filter(({ method }) => method === "GET");
+  await pass(5000);
+  assert.deepEqual(asked(), []);
+  await pass(250);
+  assert.deepEqual(asked().map(({ url }) => url), ["/user/me/api/kernels/k-1"]);
+  await asked()[0].end(200);
+  assert.deepEqual([bench.desk.away, bench.desk.lost, row.underWay], [false, false, true]);
+  await pass(5250);
+  await asked()[1].end(0);
+  assert.deepEqual([bench.desk.away, row.underWay], [true, true]);
+  bench.know(row, { state: "uploading" });
+  assert.equal(bench.desk.away, false);
+  await pass(5250);
+  await asked()[2].end(404);
+  assert.deepEqual([row.state, row.known.reason], ["failed", "The kernel restarted. Choose the file again."]);
+  assert.equal(bench.desk.lost, true);
+});
+
+test("where no server or no kernel is known, nobody is asked for it", async () => {
+  for (const [state, config] of [[{}, { baseUrl: "/" }], [{ kernel: "k-1" }, null]]) {
+    const bench = new Bench(state, config);
+    await bench.welcome();
+    bench.offer(file("a.txt"));
+    await pass(12_000);
+    assert.deepEqual(Request.all.filter(({ method }) => method === "GET"), []);
+  }
+});
+
 test("an offer without an answer is missed after 1.5 s", async () => {
   const bench = new Bench();
   const [row] = bench.offer(file("a"));

@@ -345,7 +345,7 @@ def test_add_generated_refuses(folder):
 
 def test_lock_waits(folder, tmp_path):
     """A lock is had by one at a time, and by the next as soon as it is given back."""
-    from nbfiles.local._lock import FileLock
+    from nbfiles._lock import FileLock
 
     first, second = FileLock(tmp_path / "l"), FileLock(tmp_path / "l")
     assert (True, False) == (first.try_acquire(), second.try_acquire())

@@ -1,60 +1,70 @@
-"""One browser for all tests of this folder, and one server of each kind that they ask for."""
+"""A browser for each module of this folder, and one server of each kind that its tests ask for."""
 
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 from lab import NOTEBOOKS, Lab, chromium, lab_server, local_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser
 
+    Server = Callable[..., tuple[str, Path]]
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium."""
+    """A headless Chromium.
+
+    Not for the whole session: Playwright keeps a loop running in the tests' own thread, and whatever comes behind this
+    folder would find it there.
+    """
     with chromium() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
-    """A JupyterLab that serves a copy of notebooks/, and uploads to a local Files API of its own."""
-    with served(tmp_path_factory.mktemp("lab"), browser) as lab:
-        yield lab
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return a function that serves a copy of notebooks/ next to a local Files API; alike calls share one server."""
+    with ExitStack() as running:
+
+        @cache
+        def serve(app: str, *, extension: bool = True) -> tuple[str, Path]:
+            folder = tmp_path_factory.mktemp(app)
+            root = folder / "notebooks"
+            shutil.copytree(NOTEBOOKS, root)
+            serving = lab_server(root, app=app, extension=extension, **local_environment(folder / "files"))
+            return running.enter_context(serving), root
+
+        yield serve
 
 
-@pytest.fixture(scope="session")
-def lab_without_extension(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
+@pytest.fixture(scope="module")
+def lab(server: Server, browser: Browser) -> Lab:
+    """A JupyterLab that uploads to a local Files API of its own."""
+    return Lab(*server("lab"), browser)
+
+
+@pytest.fixture(scope="module")
+def lab_without_extension(server: Server, browser: Browser) -> Lab:
     """The same, and the server has no nbfiles extension: bytes have to take the notebook's own connection."""
-    with served(tmp_path_factory.mktemp("bare"), browser, extension=False) as lab:
-        yield lab
+    return Lab(*server("lab", extension=False), browser)
 
 
-@pytest.fixture(scope="session")
-def notebook7(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
-    """The same in Notebook 7."""
-    with served(tmp_path_factory.mktemp("notebook7"), browser, app="notebook") as lab:
-        yield lab
+@pytest.fixture(scope="module")
+def notebook7(server: Server, browser: Browser) -> Lab:
+    """A Notebook 7."""
+    return Lab(*server("notebook"), browser)
 
 
-@pytest.fixture(scope="session")
-def notebook7_without_extension(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Lab]:
+@pytest.fixture(scope="module")
+def notebook7_without_extension(server: Server, browser: Browser) -> Lab:
     """A Notebook 7 whose server has no nbfiles extension."""
-    with served(tmp_path_factory.mktemp("bare7"), browser, app="notebook", extension=False) as lab:
-        yield lab
-
-
-@contextmanager
-def served(folder: Path, browser: Browser, **options: Any) -> Iterator[Lab]:
-    """Serve a copy of notebooks/ in `folder`, next to the files of its local Files API."""
-    root = folder / "notebooks"
-    shutil.copytree(NOTEBOOKS, root)
-    with lab_server(root, **options, **local_environment(folder / "files")) as url:
-        yield Lab(url, root, browser)
+    return Lab(*server("notebook", extension=False), browser)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import sha256
-from upstream import Upstream
+from upstream import SOCKET, Upstream, lose
 from widget import show, until_ended, until_said
 from workbench import becomes
 
@@ -20,26 +20,6 @@ if TYPE_CHECKING:
 
 LANDINGS = "() => performance.getEntriesByType('resource').filter(one => one.name.includes('/nbfiles/landing/')).length"
 WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports")'
-# The socket of the kernel, through which every message goes; a lost one reaches nobody and nothing tells.
-SOCKET = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel._ws"
-LOSE = f"""([way, mark, count, least]) => {{
-    const socket = {SOCKET};
-    const text = new TextDecoder('latin1');
-    window.lost = [];
-    const loses = data => {{
-        const said = typeof data === 'string' ? data : text.decode(data);
-        if (window.lost.length >= count || said.length < least || !said.includes(mark)) return false;
-        window.lost.push(said.length);
-        return true;
-    }};
-    if (way === 'out') {{
-        const send = socket.send;
-        socket.send = data => {{ if (!loses(data)) send.call(socket, data); }};
-    }} else {{
-        const hear = socket.onmessage;
-        socket.onmessage = event => {{ if (!loses(event.data)) hear.call(socket, event); }};
-    }}
-}}"""
 
 
 @pytest.fixture
@@ -60,18 +40,18 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_lost_acknowledgements(lab_without_extension: Lab, upstream: Upstream, large: Path) -> None:
     """Acknowledgements that never come are asked for, and the file arrives whole."""
     notebook, widget, hands = show(lab_without_extension, upstream.client, WIDGET)
-    notebook.page.evaluate(LOSE, ["in", '"kind": "ack"', 2, 0])
+    lose(notebook, "in", '"kind": "ack"', 2)
     hands.drop(large)
     (line,) = until_ended(widget, 1)
     assert sha256(large) == upstream.kept[line.id]
-    assert 2 == len(notebook.page.evaluate("window.lost"))
+    assert 0 == notebook.page.evaluate("window.toLose")
     notebook.close()
 
 
 def test_large_pieces_that_vanish(lab_without_extension: Lab, upstream: Upstream, large: Path) -> None:
     """Where messages above 5 MiB vanish, the file goes on in pieces of 1 MiB and arrives whole."""
     notebook, widget, hands = show(lab_without_extension, upstream.client, WIDGET)
-    notebook.page.evaluate(LOSE, ["out", '"piece"', 1000, 5 << 20])
+    lose(notebook, "out", '"piece"', least=5 << 20)
     hands.drop(large)
     (line,) = until_ended(widget, 1)
     assert sha256(large) == upstream.kept[line.id]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,8 @@ TAKEN = (
     "a" * 251 + ".csv",
     "e\u0301clair na\u00efve \u4f8b.csv",
 )
-ESCAPE = "/tmp/nbfiles-escape.csv"
+MARK = f"escape-{secrets.token_hex(8)}"  # no other file of this machine is called so
+ESCAPE = f"/tmp/{MARK}.csv"
 # What it does not take: markup, a terminal's escapes, ways out of a folder, one character too many.
 REFUSED = (
     *(payload + ".csv" for payload in PAYLOADS if set(payload) & set('<>":|?*\\/')),
@@ -36,8 +38,8 @@ REFUSED = (
     "\x1b[2J\x1b[31mred\x07.csv",
     "line\r\nbreak\u2028.csv",
     "' style='position:fixed;inset:0.csv",
-    "../../escape.csv",
-    "..\\..\\escape.csv",
+    f"../../{MARK}.csv",
+    f"..\\..\\{MARK}.csv",
     ESCAPE,
     "nul\x00.csv",
     "a" * 252 + ".csv",
@@ -116,7 +118,7 @@ def test_the_ids_are_those_of_the_names(notebook: OpenNotebook) -> None:
 
 def test_a_name_is_no_path(lab: Lab, notebook: OpenNotebook) -> None:
     """No name led out of the folder in which files wait, and none is left in there."""
-    assert [] == list(lab.root.parent.parent.rglob("*escape*"))
+    assert [] == list(lab.root.parent.parent.rglob(f"*{MARK}*"))
     assert not Path(ESCAPE).exists()
     assert [] == spooled(lab)
 

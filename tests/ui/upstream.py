@@ -109,9 +109,9 @@ class Upstream(Server):
 
 
 def spooled(lab: Lab) -> list[str]:
-    """Return the files that lie in the folder which the lab's server and kernels share, seen from outside."""
-    folders = lab.root.parent.glob(f"{lab.root.name}-jupyter-*/jupyter_runtime_dir/nbfiles")
-    return sorted(path.name for folder in folders for path in folder.iterdir())
+    """Return the files of landings in the folder which the lab's server and kernels share, seen from outside."""
+    found = lab.root.parent.glob(f"{lab.root.name}-jupyter-*/jupyter_runtime_dir/nbfiles/*")
+    return sorted(path.name for path in found if path.suffix != ".kernel")
 
 
 def globally(name: str) -> str:

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from page import Page, WidgetPage, client, landed_in
+from page import Page, WidgetPage, client
 from workbench import becomes
 
 from nbfiles import UploadWidget
@@ -32,7 +32,7 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("NBFILES_SPOOL", str(folder))
     monkeypatch.setattr(_desk, "BETWEEN_NEWS", 0.01)  # nobody looks
     yield folder
-    assert becomes([], lambda: landed_in(folder)), landed_in(folder)
+    assert becomes([], lambda: list(folder.glob("*"))), list(folder.glob("*"))
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ def client(url: str, key: str = KEY, patience: Patience = QUICK) -> Files:
 
 
 def landed_in(folder: Path) -> list[str]:
-    """Return the names of the files in a spool folder, which need not exist."""
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    """Return the names of the files of landings in a spool folder, which need not exist."""
+    return sorted(path.name for path in folder.glob("*") if path.suffix != ".kernel")
 
 
 def held_open(folder: Path) -> list[str]:

@@ -1,17 +1,7 @@
-// The browser's half of nbfiles.UploadWidget: takes files from a person, brings their bytes to the kernel, and shows how
-// far they are on both hops.
+// The browser's half of nbfiles.UploadWidget: takes files, brings their bytes to the kernel, shows how far they are.
 //
 // A `Desk` per widget has a `Row` for each file; `View`s of it come and go. What a person named is data: it becomes text
-// nodes, titles and labels only. The default of a parameter is also its type.
-
-/**
- * @typedef {Record<"key" | "name" | "path" | "mime" | "state" | "reason" | "side" | "id" | "block" | "variable", string>
- *   & Record<"size" | "landed" | "sent", number> & {ready: boolean}} Known what the kernel knows of a file
- * @typedef {{file: File, path: string}} Choice
- * @typedef {{accept: string, multiple: boolean, max_files: number | null, max_bytes: number}} Limits
- * @typedef {{get(name: string): any, on(name: string, does: Function): void,
- *   send(message: object, callbacks?: object, buffers?: ArrayBuffer[]): void}} Model
- */
+// nodes, titles and labels only. The default of a parameter is also its type; further types are in `types.d.ts`.
 
 const NB = "\u00a0";
 const DOT = `${NB}· `;
@@ -19,6 +9,7 @@ const PIECE = 8 * 2 ** 20; // 10 MiB vanish without a word
 const SMALL_PIECE = 2 ** 20;
 const UNDER_WAY = ["offered", "queued", "uploading", "retrying", "checking", "cancelling"];
 const DONE = ["done", "reused"];
+const LANDING = "nbfiles/landing/";
 const LOST = "The kernel restarted. Choose the ";
 
 // ---- figures and names
@@ -235,7 +226,7 @@ export function throttle(work, wait = 100, frame = requestAnimationFrame) {
 
 // ---- the way over the Jupyter server
 
-/** @returns {{baseUrl: string, token?: string} | null} */
+/** @returns {Place | null} */
 function jupyter() {
 	try {
 		return JSON.parse(document.getElementById("jupyter-config-data")?.textContent ?? "null");
@@ -244,11 +235,11 @@ function jupyter() {
 	}
 }
 
-/** @param {XMLHttpRequest} xhr @param {string} landing @param {Blob} body @returns {Promise<{status: number, said: string}>} */
-function put(xhr, landing, body) {
+/** Asks the Jupyter server. @param {XMLHttpRequest} xhr @param {Blob} [body] @returns {Promise<Answer>} */
+function ask(xhr, path = "", body) {
 	const { baseUrl = "/", token } = jupyter() ?? {};
 	const xsrf = /(?:^|;\s*)_xsrf=([^;]*)/.exec(document.cookie)?.[1];
-	xhr.open("PUT", `${baseUrl.replace(/\/?$/, "/")}nbfiles/landing/${landing}`);
+	xhr.open(body ? "PUT" : "GET", baseUrl.replace(/\/?$/, "/") + path);
 	if (xsrf) xhr.setRequestHeader("X-XSRFToken", xsrf);
 	if (token) xhr.setRequestHeader("Authorization", `token ${token}`);
 	xhr.send(body);
@@ -394,7 +385,7 @@ export class Row {
 			moved = true;
 			this.move(loaded);
 		};
-		const { status, said } = await put(xhr, landing, file);
+		const { status, said } = await ask(xhr, LANDING + landing, file);
 		if (this.xhr !== xhr) return; // let go of meanwhile
 		this.xhr = null;
 		if (status === 200) {
@@ -484,6 +475,8 @@ export class Desk {
 	/** @type {Row[]} ended badly, and not yet said */
 	bad = [];
 	ticking = false;
+	heard = 0; // when the kernel was last known to be there
+	away = false; // the server does not answer
 
 	call = (kind = "") => this.send({ kind, page: this.page, lane: this.lane });
 	leave = () => this.call("leave");
@@ -544,6 +537,8 @@ export class Desk {
 
 	/** @param {any} message */
 	receive(message) {
+		this.heard = Date.now();
+		this.away = false;
 		const { kind, page, key, rows, removed, probe } = message ?? {};
 		const welcome = kind === "welcome" && page === this.page;
 		this.rows.get(key)?.hear(message);
@@ -567,7 +562,7 @@ export class Desk {
 		if (probe && jupyter()?.baseUrl) {
 			const xhr = new XMLHttpRequest();
 			xhr.timeout = 5000;
-			const { status, said } = await put(xhr, probe, new Blob(["0"]));
+			const { status, said } = await ask(xhr, LANDING + probe, new Blob(["0"]));
 			if (status === 200) this.lane = "http";
 			else this.fallBack(status, said);
 		} else this.lane = "comm";
@@ -598,7 +593,7 @@ export class Desk {
 		this.call("hello"); // if it is there after all, it answers
 	}
 
-	/** @param {{kind: string, [name: string]: any}} message @param {ArrayBuffer[]} [buffers] */
+	/** @param {Message} message @param {ArrayBuffer[]} [buffers] */
 	send(message, buffers) {
 		if (this.lost && message.kind !== "hello") return;
 		try {
@@ -633,7 +628,18 @@ export class Desk {
 	tick() {
 		this.ticking = false;
 		for (const row of this.list) row.tick();
+		if (Date.now() - this.heard > 5000) this.check();
 		this.step();
+	}
+
+	/** Sees whether the kernel is still there: a server that was started anew knows none of before. */
+	async check() {
+		const kernel = this.model.get("kernel");
+		this.heard = Date.now();
+		if (!kernel || !jupyter()?.baseUrl) return;
+		const { status } = await ask(new XMLHttpRequest(), `api/kernels/${kernel}`);
+		this.away = !status;
+		if (status === 404 && !this.lost) this.lose();
 	}
 
 	/** @param {Row} row that has come to another state */
@@ -646,9 +652,10 @@ export class Desk {
 	alarm() {
 		const [{ known, label, canRetry }, more] = this.bad;
 		const { reason, state, size } = known;
+		const { max_bytes } = this.limits;
 		let said = `${label} was not sent: ${reason.replace("Not sent: ", "")}`;
 		if (state === "failed") said = `${label} failed: ${reason.split(/ \(| after |\. |\.$/)[0]}.`;
-		else if (size > this.limits.max_bytes) said = `${label} was not sent: over ${formatSize(this.limits.max_bytes)}.`;
+		else if (size > max_bytes) said = `${label} was not sent: over ${formatSize(max_bytes)}.`;
 		if (more) said = `${counted(this.bad.length, "file")} failed or not sent.`;
 		this.speak(visible(said) + (canRetry ? " Retry is available." : ""), true);
 		this.bad = [];
@@ -716,7 +723,7 @@ const STEPS = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity };
 
 /**
  * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag @param {string} [cls] @param {...(Node | string)} children
+ * @param {T} tag @param {string} [cls] @param {...Child} children
  */
 function make(tag, cls, ...children) {
 	const node = document.createElement(tag);
@@ -739,7 +746,7 @@ function icon(shape = "", tone = "", svg = document.createElementNS(SVG, "svg"))
 	return set(svg, { class: `i ${tone}`, viewBox: "0 0 16 16", "aria-hidden": "true" });
 }
 
-/** @param {string} does @param {string} cls @param {...(Node | string)} children */
+/** @param {string} does @param {string} cls @param {...Child} children */
 function button(does, cls, ...children) {
 	return set(make("button", cls, ...children), { type: "button", "data-do": does });
 }
@@ -789,10 +796,10 @@ function item(row) {
 	};
 
 	const draw = (local = false) => {
-		const { known, state, missed, underWay, done } = row;
+		const { desk, known, state, missed, underWay, done } = row;
 		const waits = state === "offered" || state === "queued";
 		const figures = missed || waits || state === "uploading";
-		const news = missed ? "waiting for the kernel: a cell is running" : waits ? "queued" : row.speed.text(size);
+		const news = missed ? (desk.away ? "waiting for the Jupyter server" : "waiting for the kernel: a cell is running") : waits ? "queued" : row.speed.text(size);
 		const ends = underWay ? `Cancel ${label}` : `Remove ${label} from the list`;
 		const parts = [row.landed / size || 0, row.sent / size || 0];
 		const [here, there] = parts.map((part) => Math.floor(part * 100));
@@ -1085,7 +1092,7 @@ function deskOf(model) {
 }
 
 export default {
-	/** @param {{model: Model}} context */
+	/** @param {Context} context */
 	initialize({ model }) {
 		const desk = deskOf(model);
 		return () => {
@@ -1093,7 +1100,7 @@ export default {
 			desk.close();
 		};
 	},
-	/** @param {{model: Model, el: HTMLElement}} context */
+	/** @param {Context} context */
 	render({ model, el }) {
 		const view = new View(deskOf(model), el);
 		return () => view.close();
