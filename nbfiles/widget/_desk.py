@@ -5,15 +5,16 @@ past the kernel's sockets over the Jupyter server, and never in a trait::
 
     browser -> kernel                              kernel -> browser
     hello  page, lane (if known)                   welcome page, probe, rows
+    here   page                                    who
     offer  rows: key, name, path, size             rows    rows, removed, order
     begin  key, lane ("http" or "comm")            go      key, landing, offset
-    piece  key, landing, offset, one buffer        ack     key, landing, received
+    piece  key, landing, offset, one buffer        ack     key, landing, received; rows, removed if there is news
     where  key, landing                            ack     (the same)
     broke  key, landing, status                    stop    key
     cancel keys    retry key    remove keys    leave page
 
-A file may be sent by the browser only after ``offer`` was answered with its row as queued: all checks come before the
-first byte.
+A file may be sent by the browser only when ``go`` says so, and that comes when all checks are done. ``begin`` may come
+right behind ``offer``: a round trip through a notebook's connection takes a twentieth of a second.
 
 Messages arrive on any thread, two at once. All of them are handled on one loop of our own, which owns every row, so
 there is no lock here, and uploads go on while a cell runs.
@@ -48,8 +49,12 @@ if TYPE_CHECKING:
 
 LOOP = LoopThread("nbfiles-widget")
 BETWEEN_NEWS = 0.1  # seconds: ten updates a second look like motion
+# Seconds, where pieces come over the comm: acknowledgements carry the news, and messages between them would cost a
+# fifth of the speed (measured).
+BESIDE_PIECES = 0.5
 POLL = 0.01  # seconds between two looks for a landing's first bytes
 PROBING = 30.0  # seconds that the browser has to try the HTTP lane with one byte
+ABSENT = 20.0  # seconds in which a page that is there says so, even behind two pieces on a slow line
 NOTICED = 0.5  # seconds: a wait that is longer is explained
 CLOSED = "the page was closed"
 MOST_BYTES = 2**53  # up to which JavaScript counts exactly
@@ -89,9 +94,11 @@ class Desk:
         self._listener = listener
         self._loop = LOOP.get()
         self._landing: Landing | None = None
+        self._heard = dict[str, float]()  # by page, when it last said something
         self._probes: dict[str, Ticket] = {}  # by page, until it has begun with a file
         self._slots = asyncio.Semaphore(how.jobs or session().config.jobs or DEFAULT_JOBS)
         self._background = set[asyncio.Task[None]]()
+        self._admitting: dict[Row | None, Mapping[str, Any] | None] = {}  # with the ``begin`` that came meanwhile
         self._changed = dict[Row, None]()
         self._removed = list[str]()
         self._moving = frozenset[Row]()  # what was landing when news went out the last time
@@ -137,6 +144,7 @@ class Desk:
         handler = self._HANDLERS.get(str(message.get("kind")))
         if handler is None or self._closed:
             return
+        self._heard[str(message.get("page") or message.get("key")).partition("-")[0]] = self._loop.time()
         try:
             handler(self, message, buffers)
         except (LookupError, TypeError, ValueError, AttributeError) as error:  # not a message of ours: no answer
@@ -149,7 +157,10 @@ class Desk:
         sends what follows where the answer to the second went, past a running cell.
         """
         page = _text(message["page"])
-        token = None if message.get("lane") else self._probe(page)
+        token = None
+        if not message.get("lane"):
+            token = self._probe(page)
+            self._look_for_pages(page)
         rows = [row.record() for row in self.rows]
         self._listener.send({"kind": "welcome", "page": page, "probe": token, "rows": rows})
 
@@ -162,6 +173,25 @@ class Desk:
         self._probes[page] = probe
         self._loop.call_later(PROBING, probe.discard)
         return probe.token
+
+    def _here(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        """Take note that a page is there: `_handle` has."""
+
+    def _look_for_pages(self, fresh: str) -> None:
+        """Ask the pages that have yet to send something, other than `fresh`, whether they are still there.
+
+        A page that is loaded anew or closed takes back with its socket what it had not sent yet, its ``leave`` too.
+        """
+        pages = {row.page for row in self.rows if row.under_way and not row.ready} - {fresh}
+        if pages:
+            self._listener.send({"kind": "who"})
+            self._loop.call_later(ABSENT, self._miss, pages, self._loop.time())
+
+    def _miss(self, pages: set[str], since: float) -> None:
+        """Let those of `pages` have left that have not said a word since then."""
+        for page in pages:
+            if self._heard.get(page, 0.0) <= since:
+                self._left(page)
 
     def _offer(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
         """Put files on the list, each accepted or refused."""
@@ -190,8 +220,10 @@ class Desk:
             self.rows = (*self.rows, row)
             if row.reason:
                 self._touch(row)
-        self._admit(accepted)
-        self._spread()
+        if accepted:
+            self._admit(accepted)  # which tells the browser, of what else has changed too
+        else:
+            self._spread()
 
     def _begin(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
         """Get ready for a file's bytes, and start to send them on as soon as the first has come."""
@@ -199,6 +231,9 @@ class Desk:
         probe = self._probes.pop(str(message["key"]).rpartition("-")[0], None)
         if probe is not None:
             probe.discard()  # its page knows the lane now
+        if row in self._admitting and message["lane"]:
+            self._admitting[row] = message  # to be handled as soon as it is admitted
+            return
         if row is None or row.state != "queued" or (row.ticket is not None and row.ticket.landed):
             # Nothing to send here; the row's record says why.
             self._listener.send({"kind": "stop", "key": message["key"]})
@@ -262,10 +297,12 @@ class Desk:
         self._settle()
 
     def _leave(self, message: Mapping[str, Any], _buffers: Sequence[Any]) -> None:
+        self._left(_text(message["page"]))
+
+    def _left(self, page: str) -> None:
         """End what needed a page that was closed or loaded anew."""
-        page = _text(message["page"])
         for row in self.rows:
-            if not row.key.startswith(f"{page}-") or not row.under_way or row.ready:
+            if row.page != page or not row.under_way or row.ready:
                 continue
             if row.task is None:
                 self._fail(row, "The page was closed before it was sent. Choose the file again.")
@@ -278,6 +315,7 @@ class Desk:
 
     _HANDLERS = {  # noqa: RUF012  # the protocol, as a table
         "hello": _hello,
+        "here": _here,
         "offer": _offer,
         "begin": _begin,
         "piece": _piece,
@@ -314,8 +352,8 @@ class Desk:
 
     def _admit(self, rows: Sequence[Row]) -> None:
         """Let the browser begin with `rows`, once it is seen that there is a key to send them with."""
-        if rows:
-            self._spawn(self._admit_async(rows))
+        self._admitting.update(dict.fromkeys(rows))
+        self._spawn(self._admit_async(rows))
 
     async def _admit_async(self, rows: Sequence[Row]) -> None:
         finding = asyncio.ensure_future(asyncio.to_thread(self._session().find))  # may start the local Files API
@@ -329,6 +367,9 @@ class Desk:
                     self._fail(row, _sentence(row, error))
         self._change(rows, "checking", "queued", "")
         for row in rows:
+            begin = self._admitting.pop(row, None)
+            if begin is not None:
+                self._begin(begin, ())
             self._touch(row)
         self._settle()
 
@@ -391,8 +432,11 @@ class Desk:
         match event:
             case Progress(sent=sent):
                 row.sent = sent
-                if row.state == "retrying":
-                    row.state, row.reason = "uploading", ""
+                if row.state != "retrying":
+                    self._changed[row] = None
+                    self._spread(progress=True)
+                    return
+                row.state, row.reason = "uploading", ""
             case Retrying(reason=reason, delay=delay, attempt=attempt, attempts=attempts):
                 row.sent = 0
                 row.tries = attempt - 1
@@ -498,7 +542,8 @@ class Desk:
 
     def _acknowledge(self, row: Row, received: int) -> None:
         token = row.ticket.token if row.ticket else ""
-        self._listener.send({"kind": "ack", "key": row.key, "landing": token, "received": received})
+        news = self._gather() if self._loop.time() >= self._latest_news + BETWEEN_NEWS else {}
+        self._listener.send({"kind": "ack", "key": row.key, "landing": token, "received": received, **news})
 
     def _touch(self, row: Row) -> None:
         """Tell the browser of `row`, soon."""
@@ -506,25 +551,38 @@ class Desk:
             self._changed[row] = None
         self._spread()
 
-    def _spread(self) -> None:
-        """See that news go out: at once if it has been quiet, else a tenth of a second after the last."""
-        if self._news is None and not self._closed:
-            wait = self._latest_news + BETWEEN_NEWS - self._loop.time()
-            self._news = self._loop.call_later(max(wait, 0), self._publish)
+    def _spread(self, *, progress: bool = False) -> None:
+        """See that news go out: at once if it has been quiet, else a moment after the last."""
+        if self._closed:
+            return
+        pause = BESIDE_PIECES if progress and any(row.by_comm for row in self.rows) else BETWEEN_NEWS
+        when = max(self._latest_news + pause, self._loop.time())
+        if self._news is not None:
+            if self._news.when() <= when:
+                return
+            self._news.cancel()
+        self._news = self._loop.call_at(when, self._publish)
 
     def _publish(self) -> None:
-        self._news, self._latest_news = None, self._loop.time()
+        self._news = None
+        if news := self._gather():
+            self._listener.send({"kind": "rows", **news})
+        if self._moving:
+            self._spread(progress=True)
+
+    def _gather(self) -> dict[str, Any]:
+        """Return the news there are; they count as told."""
         moving = [row for row in self.rows if row.landing]
         for row in self._moving.union(moving).intersection(self.rows):  # those, too, that have just come to an end
             if row.measure() or row not in moving:
                 self._changed[row] = None
         self._moving = frozenset(moving)
-        if self._changed or self._removed:
-            changed, self._changed = list(self._changed), {}
-            removed, self._removed = self._removed, []
-            self._listener.send({"kind": "rows", "rows": [row.record() for row in changed], "removed": removed})
-        if moving:
-            self._spread()
+        if not (self._changed or self._removed):
+            return {}
+        changed, self._changed = list(self._changed), {}
+        removed, self._removed = self._removed, []
+        self._latest_news = self._loop.time()
+        return {"rows": [row.record() for row in changed if row in self.rows], "removed": removed}
 
     def _settle(self) -> None:
         """Tell the widget if nothing is under way any more."""

@@ -71,6 +71,11 @@ class Row:
         return self.state in UNDER_WAY
 
     @property
+    def page(self) -> str:
+        """The page that holds the file."""
+        return self.key.rpartition("-")[0]
+
+    @property
     def ready(self) -> bool:
         """Whether the kernel has every byte, so that the browser is not needed any more."""
         return self.ticket is not None and self.ticket.done and not self.ticket.discarded
@@ -87,6 +92,11 @@ class Row:
         if self.state != "done" or self.outcome is None or self.outcome.metadata is None:
             return None
         return FileId.of(self.outcome.metadata)
+
+    @property
+    def by_comm(self) -> bool:
+        """Whether its bytes come over the comm just now."""
+        return self._arrival is not None and self.landing
 
     def measure(self) -> bool:
         """Look how many bytes have landed; return whether that has changed."""

@@ -3,10 +3,12 @@
 P12, HTTP lane, 500 MB: from the drop until the last byte has landed where the kernel reads it, and until the id is
 bound, against JupyterLab's own file browser uploading the same file, in interleaved pairs; and the peak memory that it
 costs the kernel and the Jupyter server. P13, comm lane, 100 MB: the speed while the kernel is idle, and while a cell is
-run ten times a second, with the time such a cell takes to answer.
+run ten times a second over another connection, with the time such a cell takes to answer; then the same from the page
+itself, where a cell waits behind the pieces in its own connection.
 
-Clocks: everything is timed in the page, by one clock. The end of a landing is the end of the browser's own request; the
-rest is what a person sees, the row in its last state. Playwright sits between page and server, and slows the comm lane
+Clocks: uploads are timed in the page, by one clock. A landing ends with the browser's own request (HTTP lane), or with
+the message that the kernel has the last byte (comm lane); the rest is what a person sees, the row in its last state.
+Playwright sits between page and server, and slows the comm lane
 to about half of what a bare browser does (measured in a prototype), and JupyterLab's upload by a quarter.
 """
 
@@ -20,11 +22,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "ui"))
 
 from hands import Hands
 from lab import Lab, chromium, lab_server, local_environment, sha256, stored
+from upstream import SOCKET
 
+from .asking import asked
 from .memory import MIB
 
 if TYPE_CHECKING:
@@ -42,15 +47,24 @@ _WATCH = """root => {
     window.bench = {};
     root.addEventListener('drop', () => { window.bench.dropped = performance.now(); }, {capture: true, once: true});
     new MutationObserver((_changes, observer) => {
-        const bar = root.querySelector('.nbf-row:last-child [role=progressbar]');
-        const whole = bar?.getAttribute('aria-valuetext')?.startsWith('100 percent in the kernel');
-        if (window.bench.dropped && bound() !== before && whole) window.bench.landed ||= performance.now();
         if (window.bench.dropped && bound() && bound() !== before && root.querySelector('.nbf-row:last-child .var')) {
             window.bench.bound = performance.now();
             observer.disconnect();
         }
     }).observe(root, {subtree: true, childList: true, characterData: true, attributes: true});
 }"""
+# Keeps when the kernel last acknowledged a piece; the page hears it before the widget does.
+_HEAR = f"""() => {{
+    const socket = {SOCKET};
+    const hear = socket.onmessage;
+    const text = new TextDecoder('latin1');
+    socket.onmessage = event => {{
+        if (/"kind": ?"ack"/.test(typeof event.data === 'string' ? event.data : text.decode(event.data))) {{
+            window.bench.acknowledged = performance.now();
+        }}
+        hear.call(socket, event);
+    }};
+}}"""
 # JupyterLab's own upload, by the model of its file browser; the question about large files is answered at once.
 _LAB_UPLOAD = """async input => {
     const widgets = [...window.jupyterapp.shell.widgets('left')];
@@ -65,11 +79,11 @@ _LAB_UPLOAD = """async input => {
     return seconds;
 }"""
 # Runs a cell's worth of code ten times a second until told to stop, and keeps how long each took to answer.
-_PROBE = """() => {
+_ASK = """() => {
     const {kernel} = window.jupyterapp.shell.currentWidget.sessionContext.session;
     window.answers = [];
-    window.probing = (async () => {
-        while (window.probing !== null) {
+    window.asking = (async () => {
+        while (window.asking !== null) {
             const start = performance.now();
             await kernel.requestExecute({code: '1 + 1', silent: false, store_history: false}).done;
             window.answers.push(performance.now() - start);
@@ -122,18 +136,23 @@ def _http_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool,
 def _comm_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool, repeat: int) -> list[dict[str, Any]]:
     """Measure the speed of the notebook's own connection, idle and busy."""
     _drop(notebook, _file(path.with_name("warm.bin"), MIB))
-    idle, busy, answers = [], [], []
+    connection = notebook.kernel("from ipykernel.connect import get_connection_file as f; print(f(), end='')")
+    idle, busy, answers, own = [], [], [], []
     for _ in range(repeat):
         idle.append(SMALL / 1e6 / _drop(notebook, path)["landed"])
         if verify:
             _verify(notebook, files, path)
-        notebook.page.evaluate(_PROBE)
-        busy.append(SMALL / 1e6 / _drop(notebook, path)["landed"])
-        answers += notebook.page.evaluate("() => { window.probing = null; return window.answers; }")
+        with asked(connection) as times:
+            busy.append(SMALL / 1e6 / _drop(notebook, path)["landed"])
+        answers += times
+        notebook.page.evaluate(_ASK)
+        _drop(notebook, path)
+        own += notebook.page.evaluate("() => { window.asking = null; return window.answers; }")
     return [
         _row("P13 100 MB by the comm lane, kernel idle", statistics.median(idle), "MB/s", 40),
         _row("P13 the same while a cell is run 10 times a second", statistics.median(busy), "MB/s", 38),
         _row("P13 and such a cell answers in", statistics.median(answers), "ms", -25),
+        {"what": "a cell of the same page answers in", "value": statistics.median(own), "unit": "ms", "goal": "-"},
     ]
 
 
@@ -160,6 +179,7 @@ def _opened(folder: Path, browser: Any, *, extension: bool) -> Iterator[tuple[Op
         notebook = lab.open(lab.write("bench.ipynb", cell))
         notebook.run_all()
         notebook.page.locator(".nbf-up .hit").wait_for()
+        notebook.page.evaluate(_HEAR)
         yield notebook, files
         notebook.close()
 
@@ -173,9 +193,9 @@ def _drop(notebook: OpenNotebook, path: Path) -> dict[str, float]:
     page.wait_for_function("() => window.bench.bound", timeout=LIMIT)
     return page.evaluate(
         """() => {
-            const {dropped, landed, bound} = window.bench;
+            const {dropped, acknowledged, bound} = window.bench;
             const puts = performance.getEntriesByType('resource').filter(one => one.name.includes('/nbfiles/landing/'));
-            const end = puts.length ? Math.max(...puts.map(one => one.responseEnd)) : Math.min(landed || bound, bound);
+            const end = puts.length ? Math.max(...puts.map(one => one.responseEnd)) : acknowledged;
             return {landed: (end - dropped) / 1000, bound: (bound - dropped) / 1000};
         }"""
     )

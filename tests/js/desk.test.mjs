@@ -33,11 +33,14 @@ test("no byte leaves before the kernel has accepted a file", async () => {
   await bench.welcome();
   const [row] = bench.offer(file("a.txt"));
   await pass(500);
-  assert.deepEqual(kinds(bench), ["hello", "offer"]);
+  assert.deepEqual(kinds(bench), ["hello", "offer", "begin"]);
   assert.deepEqual(bench.model.of("offer")[0].rows, [{ key: `${bench.desk.page}-1`, name: "a.txt", path: "", size: 10 }]);
-  bench.know(row, { state: "queued" });
   assert.deepEqual(bench.model.of("begin"), [{ kind: "begin", key: row.known.key, lane: "http" }]);
+  bench.know(row, { state: "queued" });
   assert.equal(Request.all.length, 1, "only the probe");
+  await bench.go(row);
+  assert.equal(Request.all.length, 2);
+  assert.equal(bench.model.of("begin").length, 1, "once");
 });
 
 test("no file is begun before the lane is known", async () => {
@@ -48,14 +51,18 @@ test("no file is begun before the lane is known", async () => {
   assert.equal(bench.model.of("begin").length, 1);
 });
 
-test("a refused file is never begun", async () => {
+test("a refused file gives its place to the next, and nothing of it is sent", async () => {
   const bench = new Bench();
-  await bench.welcome();
-  const [row] = bench.offer(file("a.txt", 0));
+  await bench.welcome(404);
+  const [row, next] = bench.offer(file("a.txt", 0), file("b.txt"));
+  const begun = () => bench.model.of("begin").map(({ key }) => key);
+  assert.deepEqual(begun(), [row.known.key], "one at a time over the comm");
   bench.know(row, { state: "refused", reason: "Not sent: empty file." });
+  assert.deepEqual(begun(), [row.known.key, next.known.key]);
+  await bench.go(row);
   await pass(250);
-  assert.deepEqual(kinds(bench), ["hello", "offer"]);
-  assert.deepEqual(bench.said[0], "! a.txt was not sent: empty file.");
+  assert.deepEqual(bench.model.of("piece"), []);
+  assert.equal(bench.said[0], "! a.txt was not sent: empty file.");
 });
 
 test("only the first file of a choice is offered where one is taken", () => {
@@ -267,6 +274,12 @@ test("a kernel that says nothing is looked for at its server", async () => {
   await asked()[2].end(404);
   assert.deepEqual([row.state, row.known.reason], ["failed", "The kernel restarted. Choose the file again."]);
   assert.equal(bench.desk.lost, true);
+});
+
+test("a page says that it is there when it is asked", async () => {
+  const { model, desk } = new Bench();
+  model.say({ kind: "who" });
+  assert.deepEqual(model.of("here"), [{ kind: "here", page: desk.page, lane: "" }]);
 });
 
 test("where no server or no kernel is known, nobody is asked for it", async () => {

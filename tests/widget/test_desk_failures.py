@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +16,7 @@ from nbfiles import Files
 from nbfiles._errors import CredentialError
 from nbfiles._landing import Arrival, claim
 from nbfiles._session import How
+from nbfiles.widget import _desk
 
 both_lanes = pytest.mark.parametrize("lane", ["comm", "http"])
 REFUSED = {"type": "error", "error": {"type": "invalid_request_error", "message": "no\u202e good"}}
@@ -305,6 +307,36 @@ def test_the_page_is_closed_before_it_began(open_desk, files):
         assert "The page was closed before it was sent. Choose the file again." == failed(page, bare)
         assert "done" == page.until_state(ready, "done")["state"]
         assert 1 == len(server.files)
+
+
+@both_lanes
+def test_the_page_is_gone_without_a_word(open_desk, files, lane, monkeypatch):
+    """Once another page shows the widget, a page that does not answer has left; one that answers goes on."""
+    monkeypatch.setattr(_desk, "ABSENT", 0.2)
+    _, page = open_desk(files, lane)
+    page.hold.set()
+    keys = page.offer(a_bin=bytes(300_000), b_txt=b"never begun")
+    go = page.until_heard("go", key=keys[0])
+    if lane == "comm":
+        page.carry(go, 100_000)
+    page.say("hello", page="1" * 16)
+    page.until_heard("who")
+    page.say("here", page=page.page)
+    time.sleep(0.4)
+    assert "failed" not in {page.state(key) for key in keys}
+    page.say("hello", page="2" * 16)
+    page.until_heard("who", 2)
+    reasons = {failed(page, key) for key in keys}
+    assert any(said in reason for said in ("the page was closed", "The page was closed") for reason in reasons)
+
+
+def test_no_page_is_asked_for_what_is_here(open_desk, files):
+    """A page whose files are all in the kernel, or that has none, is not looked for."""
+    _, page = open_desk(files)
+    page.finish(*page.offer(a_txt=b"hello"))
+    page.say("hello", page="1" * 16)
+    page.until_heard("welcome")
+    assert [] == page.said("who")
 
 
 @pytest.mark.parametrize(

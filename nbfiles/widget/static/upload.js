@@ -55,7 +55,7 @@ export function visible(text = "") {
 	});
 }
 
-/** Cuts a name into a head, which may give way, and its ending with 4 letters more. */
+/** Cuts a name into a head, which may give way, and its ending and 4 letters. */
 export function splitName(name = "") {
 	const letters = name.match(/.\p{M}*/gsu) ?? []; // an accent stays with its letter
 	const keep = 4 + (/[^/]\.([^./]{0,9})$/.exec(name)?.[0].length ?? 1) - 1;
@@ -97,7 +97,7 @@ export function pasted(data, when = new Date()) {
 
 /** The files of a drop, those in folders with their paths. @param {DataTransfer | null} data */
 export async function dropped(data) {
-	// All is taken before the first await: then they are gone.
+	// All is taken before the first await: then it is gone.
 	const items = [...(data?.items ?? [])].filter(({ kind }) => kind === "file");
 	const taken = items.map((item) => ({ entry: item.webkitGetAsEntry?.(), file: item.getAsFile() }));
 	/** @type {Choice[]} */
@@ -125,7 +125,7 @@ async function walk(entry, found) {
 			for (const each of entries) await walk(each, found);
 		}
 	} catch {
-		// Gone or locked since: as if it had not been there.
+		// Gone or locked since.
 	}
 }
 
@@ -201,7 +201,7 @@ export class Flight {
 		return false;
 	}
 
-	/** Whether to ask the kernel how far it is; a yes is taken as done. */
+	/** Whether to ask the kernel how far it is; yes is taken as done. */
 	asks(now = Date.now()) {
 		if (!this.ends.length || now - this.heard < 4000 || now - this.asked < 2000) return false;
 		this.asked = now;
@@ -435,7 +435,7 @@ export class Row {
 	tick(now = Date.now()) {
 		if (this.flight?.asks()) this.tell("where", { landing: this.landing });
 		const missed = this.asked > 0 && now - this.asked >= 1500;
-		if (missed && this.held) this.drop(); // no answer, but at least no more bytes
+		if (missed && this.held) this.drop(); // no answer, but no more bytes
 		if (missed !== this.missed || this.state === "uploading") this.move();
 		this.missed = missed;
 	}
@@ -542,18 +542,19 @@ export class Desk {
 		const { kind, page, key, rows, removed, probe } = message ?? {};
 		const welcome = kind === "welcome" && page === this.page;
 		this.rows.get(key)?.hear(message);
-		if (welcome || kind === "rows") {
-			for (const gone of removed ?? []) this.forget(gone);
-			for (const known of rows) this.take(known);
+		if (kind === "who") this.call("here");
+		if (welcome || kind !== "welcome") {
+			removed?.forEach(this.forget);
+			rows?.forEach(this.take);
 		}
 		if (welcome) this.seek(probe);
 		this.step(key);
 	}
 
-	forget(key = "") {
+	forget = (key = "") => {
 		this.rows.get(key)?.drop();
 		this.rows.delete(key);
-	}
+	};
 
 	/** Finds the lane. @param {string | null} probe where one byte may land */
 	async seek(probe) {
@@ -577,13 +578,12 @@ export class Desk {
 		this.lane = "comm";
 	}
 
-	/** @param {Known} known */
-	take(known) {
+	take = (/** @type {Known} */ known) => {
 		if (this.gone.has(known.key)) return;
 		const row = this.rows.get(known.key) ?? new Row(this, known, null);
 		this.rows.set(known.key, row);
 		row.take(known);
-	}
+	};
 
 	/** The kernel is gone, and with it whatever was under way. */
 	lose() {
@@ -610,7 +610,7 @@ export class Desk {
 		let begun = rows.filter(({ phase }) => phase === "begun" || phase === "sending").length;
 		for (const row of rows) {
 			if (begun >= slots) break;
-			if (row.phase !== "idle" || row.state !== "queued" || row.held || !row.file) continue;
+			if (row.phase !== "idle" || !/offered|queued/.test(row.state) || row.held || !row.file) continue;
 			row.begin(this.lane);
 			begun++;
 		}
@@ -632,7 +632,7 @@ export class Desk {
 		this.step();
 	}
 
-	/** Sees whether the kernel is still there: a server that was started anew knows none of before. */
+	/** Sees whether the kernel is there: a server that was started anew knows none of before. */
 	async check() {
 		const kernel = this.model.get("kernel");
 		this.heard = Date.now();
@@ -646,7 +646,7 @@ export class Desk {
 	announce(row) {
 		if (row.done) this.say(() => this.progress());
 		else if (row.state === "cancelled") this.say(() => `Cancelled ${row.label}.`);
-		else if (!row.underWay && this.bad.push(row) === 1) setTimeout(() => this.alarm());
+		else if (!row.underWay && this.bad.push(row) === 1) setTimeout(() => this.alarm(), 0);
 	}
 
 	alarm() {
@@ -1070,6 +1070,7 @@ class View {
 
 	/** Measures the tails of new names, so that exactly the rest gives way. */
 	fit() {
+		if (!this.raw.length) return;
 		const { width } = this.on.zero.getBoundingClientRect();
 		if (!width) return; // not on the page yet; `sight` comes back
 		const tails = this.raw.map((name) => name.lastElementChild?.getBoundingClientRect().width ?? 0);
