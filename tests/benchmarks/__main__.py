@@ -27,9 +27,8 @@ def main() -> None:
         rows += _MEASURES[what](verify=options.verify, repeat=options.repeat)
     print(f"{'':60} {'median':>12}  goal")
     for row in rows:
-        print(
-            f"{row['what']:60} {row['value']:>7.2f} {row['unit']:4}  {row['goal']}{'' if row.get('met', True) else '  missed'}"
-        )
+        verdict = "" if row.get("met", True) else "  missed"
+        print(f"{row['what']:60} {row['value']:>7.2f} {row['unit']:4}  {row['goal']}{verdict}")
     if options.json:
         options.json.write_text(json.dumps({"machine": platform.platform(), "rows": rows}, indent=2), encoding="utf-8")
     raise SystemExit(any(not row.get("met", True) for row in rows))
