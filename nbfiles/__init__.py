@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nbfiles._config import NbFiles
     from nbfiles._credentials import login
     from nbfiles._errors import (
+        AmbiguousUploadError,
         APIError,
         AuthenticationError,
         BadRequestError,
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APIError",
+    "AmbiguousUploadError",
     "AuthenticationError",
     "BadRequestError",
     "BillingError",

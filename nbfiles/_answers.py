@@ -190,10 +190,16 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None
 
 
-def _seconds_until(date: str, now: str | None) -> float:
+def http_date(text: str) -> datetime | None:
+    """Return the time in an HTTP date (RFC 9110, 5.6.7); None if there is none."""
     try:
-        then = parsedate_to_datetime(date)
-        start = parsedate_to_datetime(now) if now else datetime.now(UTC)
-        return (then - start).total_seconds()
+        date = parsedate_to_datetime(text)
     except (ValueError, TypeError):
-        return 0.0
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _seconds_until(date: str, now: str | None) -> float:
+    then = http_date(date)
+    start = http_date(now) if now else datetime.now(UTC)
+    return (then - start).total_seconds() if then is not None and start is not None else 0.0

@@ -61,6 +61,7 @@ class ListOptions(TypedDict, total=False):
     older: int | str | timedelta | None
     newer: int | str | timedelta | None
     expiring: int | str | timedelta | None
+    mine: bool
     sort: str
     reverse: bool
     limit: int | None
@@ -92,6 +93,7 @@ LIST_DEFAULTS: dict[str, Any] = {
     "older": None,
     "newer": None,
     "expiring": None,
+    "mine": False,
     "sort": "created",
     "reverse": False,
     "limit": None,
@@ -138,6 +140,7 @@ class Chosen:
             jobs=given["jobs"],
             timeout=given["timeout"],
             retry=given["retry"],
+            fresh=given["fresh"],
         )
         progress = given["progress"]
         self.display: Any = progress if callable(progress) else observer(quiet=not progress)

@@ -19,13 +19,15 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from nbfiles._answers import api_error, parse_json
+from nbfiles._answers import api_error, http_date, parse_json
 from nbfiles._config import ANSWER_TIMEOUT, CONNECT_TIMEOUT, STALL_TIMEOUT, Place, is_loopback
-from nbfiles._errors import CertificateError, ConnectionFailedError, Error, InputError, ResponseError
+from nbfiles._errors import CertificateError, ConnectionFailedError, Error, InputError, NotFoundError, ResponseError
 from nbfiles._models import DeletedFile, FileMetadata, Page
 from nbfiles._names import visible
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nbfiles._credentials import Credential
     from nbfiles._multipart import Multipart
 
@@ -133,6 +135,7 @@ class Client:
     def __init__(self, place: Place, credential: Credential, *, trace: Trace | None = None) -> None:
         self._place = place
         self._credential = credential
+        self.date: datetime | None = None  # when the server sent its latest answer, on its own clock
         self._extensions: dict[str, Any] = {} if trace is None else {"trace": trace}
         self._timeout = httpx.Timeout(CONNECT_TIMEOUT, write=STALL_TIMEOUT, read=ANSWER_TIMEOUT)
         context = ssl_context(place.ca_bundle, os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
@@ -181,6 +184,15 @@ class Client:
         """Return those of at most 100 `ids` that are there (the GA surface's ``ids[]``); the others are left out."""
         return Page.parse(self._json(build_list(self._place, {}, ids=ids))).files
 
+    def known(self, file_id: str) -> FileMetadata | None:
+        """Return one file if it is still there: by ``ids`` on the GA surface, which says when it ends; else None."""
+        if self._place.surface == "ga":
+            return next(iter(self.by_ids((file_id,))), None)
+        try:
+            return self.metadata(file_id)
+        except NotFoundError:
+            return None
+
     def metadata(self, file_id: str) -> FileMetadata:
         """Return what the server knows of one file."""
         return FileMetadata.parse(self._json(build_metadata(self._place, file_id)))
@@ -225,6 +237,8 @@ class Client:
             response = self._http.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError) as error:
             failure = self._unreached(error)
+        if response is not None:
+            self.date = http_date(response.headers.get("date", ""))
         if response is None:
             raise failure or ConnectionFailedError(f"{self._place.who} did not answer")
         try:

@@ -22,7 +22,7 @@ from nbfiles._models import FileId, FileMetadata
 from nbfiles._names import became_text, visible
 from nbfiles._progress import observer
 from nbfiles._resolve import resolve, resolve_ids
-from nbfiles._results import listed, remember, row_of
+from nbfiles._results import listed, origin, remember, row_of
 from nbfiles._session import How, Outcome, Session
 from nbfiles._table import LISTED, Row, file_table
 from nbfiles.sources import Request, await_, file, folder, glob_, payloads, text
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbfiles._command import Command, Id
+    from nbfiles._ledger import Pending
     from nbfiles._payload import Payloads
     from nbfiles._resolve import Meaning
     from nbfiles._table import FileTable
@@ -175,6 +176,7 @@ def _how(command: Command, session: Session) -> How:
         jobs=options.get("jobs"),
         timeout=options.get("timeout"),
         retry=not options.get("no_retry"),
+        fresh=bool(options.get("fresh")),
         betas=options.get("beta", ()),
     )
 
@@ -256,7 +258,8 @@ def _done(
     chose_type: bool,
 ) -> _receipt.Receipt:
     said: list[_receipt.Note | str] = [_receipt.Note(note) for note in notes]
-    as_text = [one.name for one in outcomes if became_text(one.name, one.mime_type)] if chose_type else []
+    made = [one for one in outcomes if not one.reused]
+    as_text = [one.name for one in made if became_text(one.name, one.mime_type)] if chose_type else []
     if as_text:
         said.append(_receipt.sent_as_text(as_text))
     said.extend(note for outcome in outcomes for note in outcome.notes)
@@ -268,9 +271,11 @@ def _done(
         ends = metadata.expires_at or ends
         if metadata.filename != outcome.name:
             said.append(_receipt.renamed(outcome.name, metadata.filename))
+    sent = [outcome for outcome in outcomes if not outcome.reused]
     return _receipt.uploaded(
-        sent=len(outcomes),
-        size=sum(outcome.size for outcome in outcomes),
+        sent=len(sent),
+        reused=len(outcomes) - len(sent),
+        size=sum(outcome.size for outcome in sent),
         seconds=seconds,
         bound=bound,
         expires_at=ends,
@@ -299,7 +304,7 @@ def files(command: Command, notebook: Notebook) -> Any:
 
 def _list(command: Command, notebook: Notebook) -> FileTable:
     options = command.options
-    wanted = ("match", "type", "larger", "older", "newer", "expiring", "sort", "reverse", "limit")
+    wanted = ("match", "type", "larger", "older", "newer", "expiring", "mine", "sort", "reverse", "limit")
     listing = Listing(**{name: options[name] for name in wanted if name in options})
     session = default().session
     found = _one(session, session.listing(listing.first), command)
@@ -313,7 +318,8 @@ def _info(command: Command, notebook: Notebook) -> FileTable:
     found = [result for result in results if isinstance(result, FileMetadata)]
     _raise_first(ids, results)
     holders = variables(notebook.names)
-    rows = [Row.of(one, variable=holders.get(one.id, "")) for one in found]
+    ours = session.account().taken(ids)
+    rows = [Row.of(one, variable=holders.get(one.id, ""), origin=origin(one, ours)) for one in found]
     return remember(file_table(rows, shown=(*LISTED, "mime_type", "downloadable"), local=session.local))
 
 
@@ -338,7 +344,8 @@ def _delete(command: Command, notebook: Notebook) -> None:
     holders = variables(notebook.names)
     size = sum(one.size_bytes for one in found)
     plan = f"Plan: delete {_render.counted(len(found), 'file')}, {_render.size(size)}"
-    rows = [Row.of(one, variable=holders.get(one.id, "")) for one in found]
+    ours = session.account().taken(ids)
+    rows = [Row.of(one, variable=holders.get(one.id, ""), origin=origin(one, ours)) for one in found]
     quiet = bool(command.options.get("quiet"))
     if not quiet:
         notebook.show(file_table(rows, headline=plan, shown=LISTED, local=session.local))
@@ -361,6 +368,35 @@ def _delete(command: Command, notebook: Notebook) -> None:
         notebook.show(receipt)
     if failures:
         raise failures[0]
+
+
+def _pending(command: Command, notebook: Notebook) -> FileTable:
+    """Find out what became of the uploads whose outcome is unknown."""
+    session = default().session
+    waiting = session.account().pending()
+    results = _each(session, [session.settlement(one) for one in waiting], command)
+    for result in results:
+        if isinstance(result, Error):
+            raise result
+    holders = variables(notebook.names)
+    rows = [_settled(one, found, holders) for one, found in zip(waiting, results, strict=True)]
+    arrived, gone = (sum(row.status == status for row in rows) for status in ("arrived", "not there"))
+    parts = [f"{_render.counted(len(rows), 'upload')} without an answer"] if rows else ["No upload without an answer"]
+    parts += [f"{arrived} had arrived"] if arrived else []
+    parts += [f"{gone} had not"] if gone else []
+    shown = ("filename", "size_bytes", "status", "created_at", "id")
+    return remember(file_table(rows, headline=" · ".join(parts), shown=shown, local=session.local))
+
+
+def _settled(one: Pending, found: Sequence[FileMetadata], holders: Mapping[str, str]) -> Row:
+    """Return the row of an upload, by the files that may be it."""
+    if len(found) == 1:
+        return Row.of(found[0], status="arrived", origin="here", variable=holders.get(found[0].id, ""))
+    said = f"One of these may be it: {', '.join(file_.id for file_ in found)}" if found else ""
+    status = "unclear" if found else "not there"
+    return Row(
+        metadata=None, filename=one.name, mime_type=one.mime_type, size_bytes=one.size, status=status, error=said
+    )
 
 
 def _agreed(count: int, notebook: Notebook) -> bool:
@@ -388,6 +424,7 @@ _VERBS: dict[str, Callable[[Command, Notebook], Any]] = {
     "info": _info,
     "download": _download,
     "delete": _delete,
+    "pending": _pending,
     "use": _use,
 }
 

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
-from traitlets import Enum, Float, Int, List, Unicode
+from traitlets import Bool, Enum, Float, Int, List, Unicode
 from traitlets.config import Configurable
 
 from nbfiles._errors import InputError
@@ -63,6 +63,14 @@ class NbFiles(Configurable):
         min=SHORTEST_EXPIRY,
         max=LONGEST_EXPIRY,
         help="Seconds after which an uploaded file ends, 3600 to 7776000; None: never.",
+    ).tag(config=True)
+    reuse = Bool(
+        default_value=True,
+        help="Whether an upload from here that is the same is taken again; needs the ledger.",
+    ).tag(config=True)
+    ledger = Bool(
+        default_value=True,
+        help="Whether names, sizes and hashes of uploads are kept on this machine; if not, they end with the kernel.",
     ).tag(config=True)
     max_file_size = Int(MAX_FILE_SIZE, min=0, help="Bytes; a larger file is refused before anything is sent.").tag(
         config=True

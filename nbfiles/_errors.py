@@ -16,6 +16,7 @@
     │   └── DeadlineError           the call took longer than it may
     ├── ResponseError               an answer that is not the Files API's (a login page, half a JSON)
     ├── UnknownOutcomeError         the bytes left, no answer came: the file may exist, or not
+    │   └── AmbiguousUploadError    several files at the server may be the one: ``ids``
     ├── APIError                    the Files API said no: ``status``, ``error_type``, ``error_code``, ``request_id``
     │   ├── BadRequestError         400
     │   │   ├── StorageFullError    400 or 403 with ``storage_quota_exceeded``
@@ -139,6 +140,20 @@ class ResponseError(Error):
 
 class UnknownOutcomeError(Error):
     """The bytes left this machine and no valid answer came back, so the file may or may not exist there."""
+
+
+class AmbiguousUploadError(UnknownOutcomeError):
+    """No answer came back, and several files at the server may be the one that was sent.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Their ids, newest first.
+    """
+
+    def __init__(self, cause: str, way_out: str = "", *, ids: Sequence[str]) -> None:
+        super().__init__(cause, way_out)
+        self.ids = tuple(ids)
 
 
 class APIError(Error):

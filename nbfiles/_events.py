@@ -1,7 +1,7 @@
 """What happens to a transfer, as frozen records, and the one method that whoever watches must have.
 
-A transfer's life: ``Queued``, then any number of ``Progress`` and ``Retrying``, then ``Done`` or ``Failed``.
-Records say what is so; displays (``_progress.py``) are readers of them, and the engine knows no display.
+A transfer's life: ``Queued``, then any number of ``Progress``, ``Checking`` and ``Retrying``, then ``Done`` or
+``Failed``. Records say what is so; displays (``_progress.py``) are readers of them, and the engine knows no display.
 """
 
 from __future__ import annotations
@@ -42,8 +42,16 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Checking:
+    """The bytes had left when an attempt failed for `reason`: the server is asked whether it has the file."""
+
+    transfer: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retrying:
-    """An attempt failed before the file could have been stored; the next one starts after `delay` seconds.
+    """An attempt failed and has stored nothing; the next one starts after `delay` seconds.
 
     Parameters
     ----------
@@ -81,7 +89,7 @@ class Failed:
     error: BaseException
 
 
-Event = Queued | Progress | Retrying | Done | Failed
+Event = Queued | Progress | Checking | Retrying | Done | Failed
 
 
 class Observer(Protocol):

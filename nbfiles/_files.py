@@ -135,7 +135,8 @@ class Files:
         expires : int (seconds), str ("7d", "36h", "never") or timedelta, default None
             When the file ends, from 1 hour to 90 days. None takes ``NbFiles.expires``.
         fresh : bool, default False
-            Upload even what is there already.
+            Upload even what was uploaded from here before and is the same. Else its file is taken again, if the
+            server still has it (see ``NbFiles.reuse``).
         retry : bool, default True
             False sends at most once, whatever happens.
         jobs : int or None, default None
@@ -241,6 +242,8 @@ class Files:
         larger : int (bytes) or str ("5MB"), default None
         older, newer, expiring : int (seconds), str ("7d") or timedelta, default None
             Made longer ago, made since, ending within.
+        mine : bool, default False
+            Only files that were uploaded from here, as the ledger knows.
         sort : {"created", "name", "size", "type", "expires"}, default "created"
         reverse : bool, default False
         limit : int or None, default None

@@ -81,11 +81,12 @@ _SCHEMA = (
 _COLUMNS = "id, name, mime_type, size, digest, created_at, expires_at"
 _LIKE = "place = ? AND credential = ? AND name = ? AND mime_type = ? AND size = ? AND gone = 0"
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_DAMAGE = (AttributeError, OverflowError, TypeError, ValueError)  # what reading a row of a damaged file may come to
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # Where several machines may have the file open, the write-ahead log must not be used: https://sqlite.org/wal.html
 _SHARED_BY_MACHINES = frozenset(
-    ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "smb3", "virtiofs")
+    ("9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "prl_fs", "smb3", "vboxsf")
 )
 
 # One for all ledgers: it is held while the process forks, so that no child begins in the middle of a transaction.
@@ -285,7 +286,10 @@ class Ledger:
             self._hold.disconnect()
             raise _NewerError
         if _journal(connection, "DELETE" if is_remote(path.parent) else "WAL") != "wal":
-            self._note = f"Uploads take a little longer: the ledger {visible(str(path))} is on a network file system."
+            where = visible(str(path))
+            self._note = (
+                f"Uploads take a little longer: the file system of the ledger {where} allows no write-ahead log."
+            )
         connection.execute("PRAGMA synchronous = NORMAL")
 
         def enter(write: sqlite3.Connection) -> None:
@@ -563,8 +567,12 @@ def _text(blob: bytes) -> str:
     return blob.decode("utf-8", "surrogatepass")
 
 
-def _composed(name: bytes) -> str:
-    return unicodedata.normalize("NFC", name.decode("utf-8", "surrogatepass"))
+def _composed(name: bytes) -> str | None:
+    """Return `name` as the server may store it; None if the row is damaged."""
+    try:
+        return unicodedata.normalize("NFC", _text(name))
+    except _DAMAGE:
+        return None
 
 
 def _micros(moment: datetime) -> int:
@@ -573,9 +581,6 @@ def _micros(moment: datetime) -> int:
 
 def _moment(micros: int) -> datetime:
     return _EPOCH + micros * _MICROSECOND
-
-
-_DAMAGE = (AttributeError, OverflowError, TypeError, ValueError)  # what reading a row of a damaged file may come to
 
 
 def _known(row: tuple[Any, ...]) -> Known | None:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable
 
     from nbfiles._models import FileMetadata
 
@@ -39,6 +39,8 @@ class Listing:
         Seconds since the file was made.
     expiring : int or None
         Seconds; only files that end within them (those that have ended already, too).
+    mine : bool, default False
+        Only files that were uploaded from here.
     sort : {"created", "name", "size", "type", "expires"}, default "created"
     reverse : bool, default False
     limit : int or None
@@ -51,6 +53,7 @@ class Listing:
     older: int | None = None
     newer: int | None = None
     expiring: int | None = None
+    mine: bool = False
     sort: str = "created"
     reverse: bool = False
     limit: int | None = None
@@ -61,9 +64,10 @@ class Listing:
         plain = Listing(limit=self.limit)
         return self.limit if self == plain else None
 
-    def apply(self, files: Iterable[FileMetadata], now: datetime) -> list[FileMetadata]:
-        """Return those of `files` that are asked for, in order; `now` has a time zone."""
-        kept = sorted((file for file in files if self.keeps(file, now)), key=SORTS[self.sort], reverse=self.reverse)
+    def apply(self, files: Iterable[FileMetadata], now: datetime, ours: Container[str] = ()) -> list[FileMetadata]:
+        """Return those of `files` that are asked for, in order; `now` has a time zone, `ours` the ids made here."""
+        found = (file for file in files if self.keeps(file, now) and (not self.mine or file.id in ours))
+        kept = sorted(found, key=SORTS[self.sort], reverse=self.reverse)
         return kept if self.limit is None else kept[: self.limit]
 
     def keeps(self, file: FileMetadata, now: datetime) -> bool:

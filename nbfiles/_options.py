@@ -151,7 +151,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("prune", "delete what filters choose, after asking", meant=("clean", "cleanup", "purge", "gc"), landed=False),
     Verb("duplicates", "files stored more than once", meant=("dups", "dupes"), landed=False),
     Verb("usage", "how much is stored", meant=("du", "df", "quota", "space"), landed=False),
-    Verb("pending", "uploads whose outcome is unknown", meant=("status", "unknown", "journal"), landed=False),
+    Verb("pending", "uploads whose outcome is unknown", meant=("status", "unknown", "journal")),
     Verb("browse", "a table to search, select and delete in", meant=("browser", "open", "view", "ui"), landed=False),
     Verb("use", "where files go: local or anthropic", "place", meant=("switch", "connect", "login")),
 )
@@ -209,7 +209,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("newer", _FILTERED, "created since then", "AGE", read_age, meant=("after", "since", "newer-than", "recent")),
     Option("expiring", _FILTERED, "that end within this time", "AGE", read_age, meant=("expires",)),
     Option("duplicates", _FILTERED, "stored more than once", meant=("dups", "dupes"), landed=False),
-    Option("mine", ("list", "duplicates", "usage"), "uploaded from here", meant=("ours", "own"), landed=False),
+    Option("mine", ("list", "duplicates", "usage"), "uploaded from here", meant=("ours", "own")),
     Option("sort", ("list",), "by created, name, size, type or expires", "COLUMN", read_choice(SORTS),
            "created, newest first", meant=("sort-by", "order", "order-by", "by")),
     Option("reverse", ("list",), "the other way round", meant=("r", "desc", "descending", "ascending")),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbfiles import _render
-from nbfiles._events import Failed, Progress, Queued, Retrying
+from nbfiles._events import Checking, Failed, Progress, Queued, Retrying
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,6 +146,9 @@ class Tally:
             self._samples.append((self._clock(), self._moved))
             transfer.sent, transfer.size, transfer.reason = event.sent, event.size, ""
             transfer.most = max(transfer.most, event.sent)
+        elif isinstance(event, Checking):
+            transfer.reason, transfer.attempt = "no answer came back; checking whether the file arrived", ""
+            transfer.next_try = self._clock()
         elif isinstance(event, Retrying):
             transfer.reason, transfer.attempt = event.reason, f"({event.attempt} of {event.attempts})"
             transfer.next_try = self._clock() + event.delay
@@ -211,6 +214,8 @@ class Tally:
 
     def _next_try(self, held: list[_Transfer]) -> str:
         first = min(held, key=lambda transfer: transfer.next_try)
+        if not first.attempt:
+            return first.reason
         delay = first.next_try - self._clock()
         when = f"next try in {max(round(delay), 1)}{_render.NO_BREAK}s" if delay > 0 else "trying again"
         return f"{first.reason}, {when} {first.attempt}"

@@ -10,7 +10,7 @@ from nbfiles._errors import Error, UploadError
 from nbfiles._table import LISTED, Row, file_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
 
     from nbfiles._listing import Listing
     from nbfiles._models import FileMetadata
@@ -36,7 +36,7 @@ def row_of(outcome: Outcome, variable: str = "") -> Row:
     """Return the table's row for `outcome`; `variable` is what holds its id."""
     ours = {"variable": variable, "source": outcome.source, "digest": outcome.digest}
     if outcome.metadata is not None:
-        return Row.of(outcome.metadata, status="uploaded", origin="here", **ours)
+        return Row.of(outcome.metadata, status="reused" if outcome.reused else "uploaded", origin="here", **ours)
     return Row(
         metadata=None,
         filename=outcome.name,
@@ -69,12 +69,17 @@ def listed(
     """Return the table of those of `files` that are asked for; `variables` says what holds which id."""
     holders = {} if variables is None else variables
     now = datetime.now(UTC)
-    found = listing.apply(files, now)
-    rows = [
-        Row.of(file, variable=holders.get(file.id, ""), origin="code execution" if file.downloadable else "")
-        for file in found
-    ]
+    ours = session.account().taken(file.id for file in files)
+    found = listing.apply(files, now, ours)
+    rows = [Row.of(file, variable=holders.get(file.id, ""), origin=origin(file, ours)) for file in found]
     return remember(file_table(rows, headline=_headline(found, now), shown=LISTED, local=session.local))
+
+
+def origin(file: FileMetadata, ours: Container[str]) -> str:
+    """Return where `file` came from, as far as is known; the API knows no owner, the ledger does (`ours`)."""
+    if file.downloadable:
+        return "code execution"
+    return "here" if file.id in ours else "elsewhere"
 
 
 def _headline(found: Sequence[FileMetadata], now: datetime) -> str:

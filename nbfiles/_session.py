@@ -6,6 +6,7 @@ nothing: that is for the doors.
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,18 +16,19 @@ from nbfiles import _credentials
 from nbfiles._client import LARGEST_PAGE, Client
 from nbfiles._config import LARGE_FILE_SIZE, NbFiles, Place, check_betas, expiry, place, settings
 from nbfiles._errors import Error, FileTooLargeError, InputError, ResponseError
+from nbfiles._ledger import shared
 from nbfiles._local_process import LOCAL
 from nbfiles._models import FileMetadata, Page
 from nbfiles._names import visible
-from nbfiles._tasks import Ask, Delete, Download, Patience, Task, Upload
+from nbfiles._tasks import Ask, Delete, Download, Patience, Settle, Task, Upload
 from nbfiles._transfer import TransferManager
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from nbfiles._credentials import Credential, Secret
     from nbfiles._events import Observer
+    from nbfiles._ledger import Account, Pending
     from nbfiles._payload import Payload
 
 T = TypeVar("T")
@@ -50,6 +52,8 @@ class How:
         Seconds a file may take in all.
     retry : bool, default True
         False: at most one attempt each.
+    fresh : bool, default False
+        Whether even what is there already is sent.
     betas : tuple of str, default ()
         Beside the session's own.
     """
@@ -58,6 +62,7 @@ class How:
     jobs: int | None = None
     timeout: float | None = None
     retry: bool = True
+    fresh: bool = False
     betas: tuple[str, ...] = ()
 
     def check(self) -> None:
@@ -89,6 +94,8 @@ class Outcome:
     digest : str
         Of what was sent; empty if nothing was.
     result : FileMetadata or Error
+    reused : bool, default False
+        Whether the file was there already, and nothing was sent.
     """
 
     name: str
@@ -98,6 +105,7 @@ class Outcome:
     notes: tuple[str, ...]
     digest: str
     result: FileMetadata | Error
+    reused: bool = False
 
     @property
     def metadata(self) -> FileMetadata | None:
@@ -172,6 +180,31 @@ class Session:
         where = place(self.config, **self._arguments)
         return where, _credentials.find(self._key, self._token)
 
+    def account(self) -> Account:
+        """Return the ledger's pages of this place and this key.
+
+        Raises
+        ------
+        CredentialError, InputError
+            As `find`.
+        """
+        ledger = shared(keep=self.config.ledger)
+        if self.local:  # its port and its token are others each time
+            return ledger.account(f"local {os.environ.get('NBFILES_LOCAL_DIR', '')}", "")
+        where, credential = self.find()
+        return ledger.account(f"{where.base_url} {where.workspace_id}", credential.fingerprint)
+
+    def _forget(self, ids: Sequence[str]) -> None:
+        self.account().forget(ids)
+
+    def _ledger_notes(self) -> list[str]:
+        """Return what is wrong with the ledger, once in a kernel's life."""
+        note = shared(keep=self.config.ledger).note
+        if not note or note in _said:
+            return []
+        _said.add(note)
+        return [note]
+
     def check(self, payloads: Iterable[Payload]) -> tuple[str, ...]:
         """See that every payload may be sent, before the first byte of any is; return what to warn of.
 
@@ -180,7 +213,7 @@ class Session:
         FileTooLargeError
             If one is over the limit.
         """
-        notes = []
+        notes = self._ledger_notes()
         limit = self.config.max_file_size
         for payload in payloads:
             if payload.size > limit:
@@ -198,7 +231,20 @@ class Session:
         """Return the tasks that send `payloads`."""
         expires = expiry(how.expires)
         timeout = how.timeout if how.timeout is not None else self.config.timeout
-        return [Upload(payload, expires=expires, timeout=timeout, retry=how.retry) for payload in payloads]
+        reuse, account = self._reuses(how), self.account()
+        return [
+            Upload(payload, expires=expires, timeout=timeout, retry=how.retry, reuse=reuse, account=account)
+            for payload in payloads
+        ]
+
+    def may_reuse(self, payload: Payload, how: How) -> bool:
+        """Whether `payload` may be one that was uploaded before, so that it is hashed before it is sent."""
+        return self._reuses(how) and self.account().may_hold(
+            name=payload.name, mime_type=payload.mime_type, size=payload.size
+        )
+
+    def _reuses(self, how: How) -> bool:
+        return self.config.reuse and self.config.ledger and not how.fresh
 
     def outcomes(self, uploads: Sequence[Upload], results: Sequence[FileMetadata | Error]) -> list[Outcome]:
         """Say what came of `uploads`."""
@@ -208,9 +254,10 @@ class Session:
                 task.payload.mime_type,
                 task.payload.size,
                 task.payload.source,
-                task.payload.notes,
+                (*task.payload.notes, *_remarks(task)),
                 (task.digest or "") if isinstance(result, FileMetadata) else "",
                 result,
+                task.reused,
             )
             for task, result in zip(uploads, results, strict=True)
         ]
@@ -227,9 +274,13 @@ class Session:
         """Return the task that asks for one file."""
         return Ask(lambda client: client.metadata(file_id), name=file_id)
 
+    def settlement(self, pending: Pending) -> Settle:
+        """Return the task that finds out what became of an upload."""
+        return Settle(pending, self.account())
+
     def deletion(self, file_id: str) -> Delete:
         """Return the task that deletes one file."""
-        return Delete(file_id)
+        return Delete(file_id, self._forget)
 
     def download(self, file_id: str, to: str | os.PathLike[str] | None, *, overwrite: bool) -> Download:
         """Return the task that fetches one file into a folder."""
@@ -259,6 +310,21 @@ class Session:
         where = replace(where, betas=tuple(dict.fromkeys((*where.betas, *check_betas(how.betas)))))
         connect = partial(_connect, where, credential)
         return TransferManager(connect, jobs=min(jobs or DEFAULT_JOBS, max(1, count)), patience=self.patience)
+
+
+_said = set[str]()  # notes that a kernel shows once
+
+
+def _remarks(task: Upload) -> list[str]:
+    """Return what a person should know of how `task` went."""
+    name = visible(task.name)
+    said = []
+    if task.found:
+        said.append(f"The answer for {name} was lost; looking showed that it had arrived")
+    if task.doubles:
+        ids = ", ".join(task.doubles)
+        said.append(f"{name} may be stored twice: {ids} arrived late; if nobody else made it, %files delete {ids}")
+    return said
 
 
 def _connect(where: Place, credential: Credential, trace: Callable[[str, Mapping[str, Any]], None]) -> Client:

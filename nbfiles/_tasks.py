@@ -1,18 +1,22 @@
 """Tasks: what is to be done at the Files API, and when it may be tried again.
 
-``Upload`` sends a file and is repeated only while the server cannot have stored it; ``Ask`` and ``Delete`` may be
-repeated freely. A task knows no thread: it gets a client and a ``Turn``, and the manager runs it.
+``Upload`` sends a file and is repeated only when it is certain that the server has stored nothing; ``Ask`` and
+``Delete`` may be repeated freely. A task knows no thread: it gets a client and a ``Turn``, and the manager runs it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nbfiles._arrival import Arrival
 from nbfiles._config import ANSWER_TIMEOUT
 from nbfiles._errors import (
+    AmbiguousUploadError,
     APIError,
     CertificateError,
     ConflictError,
@@ -25,17 +29,21 @@ from nbfiles._errors import (
     ServerError,
     UnknownOutcomeError,
 )
+from nbfiles._ledger import Known, Ledger
+from nbfiles._lookup import Lookup
+from nbfiles._models import FileMetadata
 from nbfiles._multipart import Multipart
 from nbfiles._names import visible
 from nbfiles._payload import Digest
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from nbfiles._client import Client
-    from nbfiles._models import DeletedFile, FileMetadata
+    from nbfiles._ledger import Account, Pending
+    from nbfiles._models import DeletedFile
     from nbfiles._payload import Payload
 
 T = TypeVar("T")
@@ -64,6 +72,10 @@ class Patience:
         Attempts while it cannot be reached: fewer, since a person waits.
     grace : float
         How long a cancelled call waits for its threads before it gives the prompt back.
+    looks : tuple of float
+        Waits before each look for a file whose answer was lost: lists may lag behind.
+    late_look : float
+        When the time limit is over, one look may still take so long.
     """
 
     total: float = 120.0
@@ -75,6 +87,8 @@ class Patience:
     attempts: int = 5
     connections: int = 3
     grace: float = 0.5
+    looks: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0)
+    late_look: float = 2.0
 
     def limit(self, size: int) -> float:
         """Seconds that a transfer of `size` bytes may take in all."""
@@ -112,12 +126,20 @@ class Turn:
     patience: Patience
     cancelled: Callable[[], bool]
     progress: Callable[[int], None]  # bytes of the file that the socket took
+    wait: Callable[[float], bool]  # returns whether the task was cancelled meanwhile
+    left: Callable[[], float]  # seconds until the time limit
+    checking: Callable[[str], None]  # the server is asked what became of the file
+    renew: Callable[[], bool]  # a line that was cut for being late may be used again; False if time is up for good
     limit: Callable[[float], None]  # no more than so many seconds from now
     allow: Callable[[float], None]  # so many seconds from now, however many there were
 
 
 class Upload:
-    """The task of sending one payload.
+    """The task of sending one payload: never twice, unless it is certain that the server has none of the file.
+
+    An attempt that fails after its first byte left, without a valid answer, is ambiguous: the file may be there. Then
+    the server is asked (`Lookup`) before anything else happens: what is found is taken for the answer, and only where
+    nothing is found may the file be sent again.
 
     Parameters
     ----------
@@ -128,52 +150,89 @@ class Upload:
     timeout : float or None
         Seconds in all.
     retry : bool, default True
-        False: one attempt, whatever happens before or after the first byte.
+        False: the file is sent at most once, whatever happens before or after the first byte.
+    reuse : bool, default False
+        Whether a file that the account knows to be the same is taken instead, if the server still has it.
+    account : Account or None, default None
+        Where uploads are written down; None forgets them with the task.
 
     Attributes
     ----------
     digest : str or None
         Of what was sent; made on the way.
+    reused : bool
+        Whether the result is a file that was there before.
+    found : bool
+        Whether the answer was lost, and the file found by looking.
+    doubles : tuple of str
+        Ids of files that may be second copies: an attempt that seemed lost showed up after another was sent.
     """
 
     def __init__(
-        self, payload: Payload, *, expires: int | None = None, timeout: float | None = None, retry: bool = True
+        self,
+        payload: Payload,
+        *,
+        expires: int | None = None,
+        timeout: float | None = None,
+        retry: bool = True,
+        reuse: bool = False,
+        account: Account | None = None,
     ) -> None:
         self.payload = payload
         self.name, self.size = payload.name, payload.size
         self.timeout = timeout
         self.digest = payload.digest
+        self.reused = self.found = False
+        self.doubles: tuple[str, ...] = ()
         self._expires = expires
         self._retry = retry
-        self._began = False  # whether a byte of the body of the latest attempt may have left
+        self._reuse = reuse
+        self._account = account or Ledger(None).account("", "")
+        self._began: float | None = None  # when the first attempt of which a byte left began
+        self._sent = self._whole = False  # what left of the latest attempt: a byte, and all of them
+        self._unsure = False  # an earlier attempt had left whole, and was not found
+        self._pending: int | None = None
 
     def attempt(self, client: Client, turn: Turn) -> FileMetadata:
-        """Send the whole file once, and check what the server says it got."""
-        self._began = False
-        fields = {} if self._expires is None else {"expires_in_seconds": str(self._expires)}
-        multipart = Multipart(self.payload, fields)
+        """Send the whole file once, and see what became of it."""
+        if self._reuse and turn.attempt == 1 and (known := self._known(client, turn)) is not None:
+            self.reused = True
+            return known
+        self._sent = self._whole = False
         try:
-            metadata = client.upload(multipart, self._body(multipart, turn), expires=self._expires)
-            self._check(metadata)
-        except (ConnectionFailedError, ResponseError) as error:
-            if not self._began or isinstance(error, CertificateError):
-                raise
-            cause = error.cause
+            metadata = self._send(client, turn)
+        except Error as error:
+            failure = error
         else:
+            self._keep(metadata)
+            if self._unsure:
+                self._look_for_doubles(client, metadata)
             return metadata
-        # Outside the except block, so that the error carries no other.
-        raise UnknownOutcomeError(
-            f"{visible(self.name)} was sent, but {cause}; it may have arrived",
-            f"Nothing was bound. Look with %files --match {_glob(self.name)} before you send it again.",
-        )
+        # Outside the except block, so that what is raised here carries no other.
+        if not self._sent or isinstance(failure, CertificateError) or not _ambiguous(failure):
+            self._forget_attempt()
+            raise failure
+        if not self._whole and turn.cancelled():
+            self._forget_attempt()  # the last piece never left, so no server has a whole file
+            raise failure
+        return self._settle(client, turn, failure)
 
     def may_repeat(self, error: Error) -> bool:
-        """Only while the server cannot have stored the file: it said so (429), or no byte had left."""
-        return self._retry and (isinstance(error, RateLimitError) or not self._began)
+        """Only when it is certain that the server has stored nothing: it said so, no byte had left, or it was asked."""
+        return self._retry and not isinstance(error, UnknownOutcomeError) and (not self._sent or _ambiguous(error))
 
     def close(self) -> None:
         """Remove the payload's temporary file."""
         self.payload.close()
+
+    # -- sending -----------------------------------------------------------------------------------------------------
+
+    def _send(self, client: Client, turn: Turn) -> FileMetadata:
+        fields = {} if self._expires is None else {"expires_in_seconds": str(self._expires)}
+        multipart = Multipart(self.payload, fields)
+        metadata = client.upload(multipart, self._body(multipart, turn), expires=self._expires)
+        self._check(metadata)
+        return metadata
 
     def _body(self, multipart: Multipart, turn: Turn) -> Iterator[bytes]:
         """Yield the body; count what the socket took, hash what the file holds, and stop if cancelled."""
@@ -183,13 +242,23 @@ class Upload:
         for chunk in multipart.chunks(digest):
             if turn.cancelled():
                 raise ConnectionFailedError("the upload was cancelled")
-            self._began = True
-            yield chunk
+            if not self._sent:
+                self._begin()
             done += len(chunk)
+            self._whole = done == multipart.content_length
+            yield chunk
             turn.progress(min(max(0, done - multipart.head_size), self.size))
         if digest is not None:
             self.digest = str(digest)
         turn.limit(turn.patience.answer)
+
+    def _begin(self) -> None:
+        """Note that the first byte is about to leave."""
+        self._sent = True
+        self._began = self._began or time.monotonic()
+        if self._pending is None:
+            payload = self.payload
+            self._pending = self._account.begin(name=payload.name, mime_type=payload.mime_type, size=payload.size)
 
     def _check(self, metadata: FileMetadata) -> None:
         """See that the answer is about what was sent.
@@ -203,6 +272,133 @@ class Upload:
             raise ResponseError(f"the answer is about a {visible(metadata.type[:40])}, not a file")
         if metadata.size_bytes != self.size:
             raise ResponseError(f"the answer is about {metadata.size_bytes} bytes, and {self.size} were sent")
+
+    # -- what became of it -------------------------------------------------------------------------------------------
+
+    def _settle(self, client: Client, turn: Turn, failure: Error) -> FileMetadata:
+        """Return the file if the server has it after all; raise `failure` if it certainly has not.
+
+        Raises
+        ------
+        AmbiguousUploadError
+            If several files may be the one.
+        UnknownOutcomeError
+            If the server could not be asked.
+        """
+        turn.checking(failure.cause)
+        lookup = Lookup(self.name, self.size, self._began or time.monotonic(), self._account.taken)
+        # Where the last piece never left there is nothing that could show up late.
+        looks = turn.patience.looks if self._whole else turn.patience.looks[:1]
+        certain, seen = False, list[FileMetadata]()
+        for wait in looks:
+            left = max(turn.left(), 0.0)
+            if turn.wait(min(wait, left)) or not turn.renew():
+                certain = False
+                break
+            try:
+                seen = lookup.matches(client)
+            except Error:  # perhaps the next look gets through
+                certain = False
+                continue
+            certain = wait < left
+            if len(seen) == 1 and not self._rivals():
+                if self._adopt(seen[0]):
+                    return seen[0]
+                seen = []  # another upload's, as it has turned out
+        if certain and not seen:
+            self._unsure = self._unsure or self._whole
+            self._forget_attempt()
+            raise failure
+        raise self._unknown(failure, seen)
+
+    def _rivals(self) -> int:
+        return self._account.rivals(self._pending) if self._pending is not None else 0
+
+    def _adopt(self, metadata: FileMetadata) -> bool:
+        if self._pending is None or not self._account.adopt(self._as_known(metadata), self._pending):
+            return False
+        self._pending = None
+        self.found = True
+        return True
+
+    def _keep(self, metadata: FileMetadata) -> None:
+        """Write down that the file is stored."""
+        self._account.record(self._as_known(metadata), self._pending)
+        self._pending = None
+
+    def _forget_attempt(self) -> None:
+        """Write down that nothing is stored."""
+        if self._pending is not None:
+            self._account.drop(self._pending)
+            self._pending = None
+
+    def _unknown(self, failure: Error, seen: Sequence[FileMetadata]) -> UnknownOutcomeError:
+        """Return the error for an upload of which nobody knows whether it arrived."""
+        if self._pending is not None:
+            self._account.unknown(self._pending)
+        name = visible(self.name)
+        if seen:
+            ids = [file.id for file in seen]
+            one = len(ids) == 1
+            return AmbiguousUploadError(
+                f"{name} was sent, but {failure.cause}; "
+                f"{'a file' if one else f'{len(ids)} files'} of that name and size may be it: {', '.join(ids[:5])}",
+                "Nothing was bound. Look with %files pending before you send it again.",
+                ids=ids,
+            )
+        return UnknownOutcomeError(
+            f"{name} was sent, but {failure.cause}; it may have arrived",
+            "Nothing was bound. Look with %files pending before you send it again.",
+        )
+
+    def _look_for_doubles(self, client: Client, metadata: FileMetadata) -> None:
+        """See whether an attempt that seemed lost has shown up meanwhile. Nothing is deleted: it may be another's."""
+        lookup = Lookup(self.name, self.size, self._began or time.monotonic(), self._account.taken)
+        with contextlib.suppress(Error):
+            self.doubles = tuple(file.id for file in lookup.matches(client) if file.id != metadata.id)
+
+    # -- what is there already ---------------------------------------------------------------------------------------
+
+    def _known(self, client: Client, turn: Turn) -> FileMetadata | None:
+        """Return the file that was uploaded from here before and is the same, if the server still has it."""
+        payload, account = self.payload, self._account
+        name, mime_type, size = payload.name, payload.mime_type, payload.size
+        if not account.may_hold(name=name, mime_type=mime_type, size=size):
+            return None
+        if self.digest is None:
+            self.digest = payload.digest = self._hashed(turn)
+        for known in account.find(name=name, mime_type=mime_type, size=size, digest=self.digest):
+            if not self._lasts(known.expires_at):
+                continue
+            try:
+                metadata = client.known(known.id)
+            except Error:  # what is wrong, sending will show
+                return None
+            if metadata is None:
+                account.forget([known.id])
+            elif metadata.size_bytes == self.size and self._lasts(known.expires_at or metadata.expires_at):
+                return replace(metadata, expires_at=metadata.expires_at or known.expires_at)
+        return None
+
+    def _hashed(self, turn: Turn) -> str:
+        digest = Digest()
+        for _ in self.payload.chunks(digest):
+            if turn.cancelled():
+                raise ConnectionFailedError("the upload was cancelled")
+        return str(digest)
+
+    def _lasts(self, expires_at: datetime | None) -> bool:
+        """Whether a file that ends then is as good as one that would be sent now."""
+        if self._expires is None or expires_at is None:
+            return expires_at is None and self._expires is None
+        left = (expires_at - datetime.now(UTC)).total_seconds()
+        return self._expires / 2 <= left <= self._expires
+
+    def _as_known(self, metadata: FileMetadata) -> Known:
+        ends = metadata.expires_at
+        if ends is None and self._expires is not None:  # the beta surface does not say
+            ends = metadata.created_at + timedelta(seconds=self._expires)
+        return _known(metadata, self.payload, digest=self.digest or "", expires_at=ends)
 
 
 class _Repeatable(Task[T]):
@@ -255,19 +451,58 @@ class Delete(_Repeatable["DeletedFile | None"]):
     """The task of deleting one file; that it is gone already counts as done only if an attempt of ours went before.
 
     The result is None in that case: the answer to the attempt that deleted it was lost.
+
+    Parameters
+    ----------
+    file_id : str
+    forget : callable
+        Gets the id as soon as it is certain that the file is gone.
     """
 
-    def __init__(self, file_id: str, *, timeout: float | None = None) -> None:
-        super().__init__(file_id, timeout)
+    def __init__(self, file_id: str, forget: Callable[[Sequence[str]], None]) -> None:
+        super().__init__(file_id, None)
+        self._forget = forget
 
     def attempt(self, client: Client, turn: Turn) -> DeletedFile | None:
         """Delete once."""
         try:
-            return client.delete(self.name)
+            deleted = client.delete(self.name)
         except NotFoundError:
+            self._forget([self.name])
             if turn.attempt == 1:
                 raise
             return None
+        self._forget([self.name])
+        return deleted
+
+
+class Settle(_Repeatable[tuple["FileMetadata", ...]]):
+    """The task of finding out what became of an upload whose outcome is unknown, and of writing it down.
+
+    The result are the files that may be it: one (it had arrived, and counts as an upload from here now), none (it had
+    not, and is pending no more), or several, of which a person must choose.
+
+    Parameters
+    ----------
+    pending : Pending
+    account : Account
+        Whose it is.
+    """
+
+    def __init__(self, pending: Pending, account: Account) -> None:
+        super().__init__(pending.name, None)
+        self._pending, self._account = pending, account
+
+    def attempt(self, client: Client, turn: Turn) -> tuple[FileMetadata, ...]:  # noqa: ARG002  # the protocol's
+        """Ask once."""
+        pending = self._pending
+        began = time.monotonic() - (datetime.now(UTC) - pending.began).total_seconds()
+        found = Lookup(pending.name, pending.size, began, self._account.taken).matches(client)
+        if len(found) == 1:
+            self._account.adopt(_known(found[0], pending, digest="", expires_at=found[0].expires_at), pending.number)
+        elif not found:
+            self._account.drop(pending.number)
+        return tuple(found)
 
 
 class Download(_Repeatable["Path"]):
@@ -307,6 +542,24 @@ def unreached(error: Error) -> bool:
     return isinstance(error, ConnectionFailedError) and not isinstance(error, CertificateError | DeadlineError)
 
 
-def _glob(name: str) -> str:
-    """Write `name` as an option's value."""
-    return f'"{visible(name)}"'
+def _known(metadata: FileMetadata, sent: Payload | Pending, *, digest: str, expires_at: datetime | None) -> Known:
+    """Return what the ledger keeps of a file, under the name and the type it was sent with."""
+    return Known(
+        id=metadata.id,
+        name=sent.name,
+        mime_type=sent.mime_type,
+        size=sent.size,
+        digest=digest,
+        created_at=metadata.created_at,
+        expires_at=expires_at,
+    )
+
+
+def _ambiguous(error: Error) -> bool:
+    """Whether an upload that failed so after its first byte may have been stored all the same.
+
+    Not after a 429 or any other refusal: they say that it was not.
+    """
+    if isinstance(error, APIError):
+        return isinstance(error, ServerError | ConflictError) or error.status == 408
+    return isinstance(error, ConnectionFailedError | ResponseError)

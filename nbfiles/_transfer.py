@@ -19,10 +19,12 @@ import contextlib
 import socket
 import threading
 import time
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbfiles._errors import (
+    AmbiguousUploadError,
     APIError,
     AuthenticationError,
     BillingError,
@@ -32,11 +34,12 @@ from nbfiles._errors import (
     DeadlineError,
     Error,
     RateLimitError,
+    ResponseError,
     SourceChangedError,
     StorageFullError,
     UnknownOutcomeError,
 )
-from nbfiles._events import Done, Event, Failed, Observer, Progress, Queued, Retrying
+from nbfiles._events import Checking, Done, Event, Failed, Observer, Progress, Queued, Retrying
 from nbfiles._names import visible
 from nbfiles._tasks import Patience, Task, Turn, Upload, unreached
 
@@ -91,6 +94,15 @@ class Line:
         with self._lock:
             self.late = False
             self._deadline = deadline
+
+    def renew(self, deadline: float) -> bool:
+        """Let a line that was cut for being late be used again until `deadline`; return False if that is over too."""
+        with self._lock:
+            if self._cancelled or time.monotonic() >= deadline:
+                return False
+            self.late = False
+            self._deadline = deadline
+            return True
 
     def end(self) -> None:
         """End the attempt: between two of them nobody is late."""
@@ -306,7 +318,18 @@ class _Run:
             attempt += 1
             line.begin(end)
             sent = _Counter(number, task.size, self._tell)
-            turn = Turn(attempt, self._patience, self._stop.is_set, sent, line.limit, line.allow)
+            turn = Turn(
+                attempt,
+                self._patience,
+                cancelled=self._stop.is_set,
+                progress=sent,
+                wait=self._stop.wait,
+                left=lambda: end - time.monotonic(),
+                checking=lambda reason: self._tell(Checking(number, reason)),
+                renew=partial(line.renew, end + self._patience.late_look),
+                limit=line.limit,
+                allow=line.allow,
+            )
             try:
                 result = task.attempt(client, turn)
             except Error as error:
@@ -325,13 +348,14 @@ class _Run:
                 raise failure
 
     def _most(self, failure: Error) -> int:
-        return self._patience.connections if isinstance(failure, ConnectionFailedError) else self._patience.attempts
+        few = isinstance(failure, ConnectionFailedError | ResponseError)
+        return self._patience.connections if few else self._patience.attempts
 
     def _delay(self, task: Task[Any], failure: Error, attempt: int, end: float) -> float | None:
         """Return the seconds until the next attempt; None if there is none."""
         if isinstance(failure, SourceChangedError | CertificateError | DeadlineError) or self._stop.is_set():
             return None
-        if attempt >= self._most(failure) or not (unreached(failure) or isinstance(failure, APIError)):
+        if attempt >= self._most(failure) or not (unreached(failure) or isinstance(failure, APIError | ResponseError)):
             return None
         if not task.may_repeat(failure):
             return None
@@ -371,6 +395,8 @@ class _Counter:
 
 def _late(error: Error, task: Task[Any], limit: float) -> Error:
     """Say that the line was cut because time was up."""
+    if isinstance(error, AmbiguousUploadError):
+        return error
     if isinstance(error, UnknownOutcomeError):
         return UnknownOutcomeError(
             f"{visible(task.name)} was sent, but no answer came in time; it may have arrived",

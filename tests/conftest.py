@@ -12,9 +12,22 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nbfiles import _ledger
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def ledger(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file of a ledger of the test's own, which the processes that it starts share."""
+    path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite"
+    monkeypatch.setenv("NBFILES_LEDGER", str(path))
+    yield path
+    for kept in _ledger._shared.values():
+        kept.close()
+    _ledger._shared.clear()
 
 
 @dataclass

@@ -17,6 +17,8 @@ import struct
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 if TYPE_CHECKING:
@@ -166,6 +168,8 @@ class Server:
     ----------
     *scripts : callable
         What to do with the first request, the second, and so on.
+    listing : callable or None
+        What to do with requests for the list of files, which then are none of those that `scripts` count.
     tls : ssl.SSLContext or None
         Makes it https.
     host : str
@@ -183,12 +187,20 @@ class Server:
         What `stored` made of uploads.
     """
 
-    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        *scripts: Script,
+        listing: Script | None = None,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
         self.exchanges: list[Exchange] = []
         self.wires: list[Wire] = []
         self.files: list[dict[str, Any]] = []
         self.go_on = threading.Event()
         self._scripts = scripts or (stored,)
+        self._listing = listing
+        self._played = 0
         self._tls = tls
         self._lock = threading.Lock()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -215,6 +227,16 @@ class Server:
             wire.wake()
         for thread in list(self._threads):
             thread.join(5)
+
+    @property
+    def uploads(self) -> int:
+        """How many uploads began."""
+        return sum(exchange.method == "POST" for exchange in self.exchanges)
+
+    @property
+    def looks(self) -> int:
+        """How many times the list was asked for."""
+        return sum(target.split("?")[0] == "GET /v1/files" for target in self.targets)
 
     @property
     def targets(self) -> list[str]:
@@ -248,13 +270,18 @@ class Server:
                 if not end:
                     return
                 exchange = Exchange(self, wire, head + end, rest)
-                with self._lock:
-                    self.exchanges.append(exchange)
-                    script = self._scripts[min(len(self.exchanges), len(self._scripts)) - 1]
-                script(exchange)
+                self._script_for(exchange)(exchange)
                 if not exchange.arrived.is_set() and exchange.length:
                     return  # half a request is left on the wire
                 rest = bytes(exchange.body[exchange.length :])
+
+    def _script_for(self, exchange: Exchange) -> Script:
+        with self._lock:
+            self.exchanges.append(exchange)
+            if self._listing is not None and exchange.method == "GET" and exchange.target.split("?")[0] == "/v1/files":
+                return self._listing
+            self._played += 1
+            return self._scripts[min(self._played, len(self._scripts)) - 1]
 
 
 # -- scripts ---------------------------------------------------------------------------------------------------------
@@ -262,10 +289,37 @@ class Server:
 
 def stored(exchange: Exchange) -> None:
     """Do as the Files API does with an upload."""
+    exchange.answer(200, kept(exchange), {"request-id": "req_1"})
+
+
+def kept(exchange: Exchange) -> dict[str, Any]:
+    """Take an upload and keep it; return its metadata."""
     exchange.read()
     file = metadata_of(exchange, f"file_{len(exchange.server.files):04}")
-    exchange.server.files.append(file)
-    exchange.answer(200, file, {"request-id": "req_1"})
+    exchange.server.files.append(file | {"created_at": datetime.now(UTC).isoformat()})
+    return exchange.server.files[-1]
+
+
+def lost(exchange: Exchange) -> None:
+    """Keep an upload, and break off instead of answering."""
+    kept(exchange)
+    exchange.wire.reset()
+    raise ConnectionResetError
+
+
+def lists(*files: dict[str, Any], ahead: float = 0.0, **fields: Any) -> Script:
+    """Answer a request for the list with `files`, by a clock that is `ahead` seconds ahead."""
+
+    def script(exchange: Exchange) -> None:
+        answer = {"data": list(files), "has_more": False} | fields
+        exchange.answer(200, answer, {"date": formatdate(time.time() + ahead, usegmt=True)})
+
+    return script
+
+
+def lists_all(exchange: Exchange) -> None:
+    """Answer a request for the list with what was kept, newest first."""
+    lists(*reversed(exchange.server.files))(exchange)
 
 
 def answers(status: int, body: Any = b"", **headers: str) -> Script:

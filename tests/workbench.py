@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 CANARY = "sk-ant-api03-CANARY-5f1c0de5ca1ab1e"
 # A hundredth of what a person gets: the rules are the same.
 QUICK = Patience(
-    total=3, slowest=1 << 40, answer=1, longest_wait=0.05, first_wait=0.01, most_wait=0.02, grace=0.5
+    total=3, slowest=1 << 40, answer=1, longest_wait=0.05, first_wait=0.01, most_wait=0.02, grace=0.5,
+    looks=(0.0, 0.01, 0.02, 0.04), late_look=0.5,
 )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ class Watch:
 
 def send(url: str, *payloads: Payload, watch: Any = None, **options: Any) -> list[Any]:
     """Upload `payloads` (default: one small PDF) and return results and errors, none of which shows the key."""
-    how = {name: options.pop(name) for name in ("expires", "timeout", "retry") if name in options}
+    how = {name: options.pop(name) for name in ("expires", "timeout", "retry", "reuse", "account") if name in options}
     uploads = [Upload(payload, **how) for payload in payloads or (pdf(),)]
     results = manager(url, **options).run(uploads, watch or Watch())
     for result in results:

@@ -29,7 +29,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nbfiles._errors import CredentialError, Error, InputError, SourceError, UnknownOutcomeError
-from nbfiles._events import Progress, Retrying
+from nbfiles._events import Checking, Progress, Retrying
 from nbfiles._landing import Landing
 from nbfiles._loop import LoopThread
 from nbfiles._names import HEAD, visible
@@ -422,6 +422,10 @@ class Desk:
         # Without `discard`: what has landed stays for a retry.
         payload = Payload(row.name, row.mime, row.size, ticket.open, source=row.path or row.name)
         session.check([payload])
+        if session.may_reuse(payload, self._how):  # it is hashed before a byte of it is sent on
+            while not ticket.done:
+                ticket.check()
+                await asyncio.sleep(POLL)
         tasks = session.uploads([payload], self._how)
         results = await session.run_async(tasks, lambda event: self._note(row, event), self._how)
         (outcome,) = session.outcomes(tasks, results)
@@ -432,11 +436,13 @@ class Desk:
         match event:
             case Progress(sent=sent):
                 row.sent = sent
-                if row.state != "retrying":
+                if row.state not in {"retrying", "checking"}:
                     self._changed[row] = None
                     self._spread(progress=True)
                     return
                 row.state, row.reason = "uploading", ""
+            case Checking() if row.state != "cancelling":
+                row.state, row.reason = "checking", "No answer came back; checking whether the file arrived."
             case Retrying(reason=reason, delay=delay, attempt=attempt, attempts=attempts):
                 row.sent = 0
                 row.tries = attempt - 1
@@ -460,15 +466,18 @@ class Desk:
             self._lost(row, ticket, error)
         else:
             row.sent = row.landed = row.size
-            self._end(row, "done", "")
+            self._end(row, "reused" if outcome.reused else "done", "")
             row.give_up()
 
     async def _take_back(self, row: Row, session: Session, outcome: Outcome) -> None:
         """Delete a file that had arrived when it was cancelled."""
         row.outcome = None
+        if outcome.reused:
+            self._end(row, "cancelled", "Cancelled. Nothing was sent; the file was there before, and stays.")
+            return
         if outcome.metadata is None:
             unknown = isinstance(outcome.error, UnknownOutcomeError)
-            said = "no answer came, so it may have arrived: %files list shows it." if unknown else "Nothing was kept."
+            said = "no answer came, so it may have arrived: %files pending tells." if unknown else "Nothing was kept."
             self._end(row, "cancelled", f"Cancelled{'; ' if unknown else '. '}{said}")
             return
         result: object

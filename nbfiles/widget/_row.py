@@ -2,7 +2,7 @@
 
 ::
 
-    queued ─▶ uploading ─▶ done
+    queued ─▶ uploading ─▶ done, reused
       │        │  ▲ │
       │        ▼  │ ├─▶ failed ─────▶ queued (retry; bytes that are in the kernel are not sent again)
       │     retrying│
@@ -23,9 +23,13 @@ if TYPE_CHECKING:
     import asyncio
 
     from nbfiles._landing import Arrival, Landing, Ticket
+    from nbfiles._models import FileMetadata
     from nbfiles._session import Outcome
 
-State = Literal["queued", "checking", "uploading", "retrying", "cancelling", "done", "failed", "refused", "cancelled"]
+State = Literal[
+    "queued", "checking", "uploading", "retrying", "cancelling", "done", "reused", "failed", "refused", "cancelled"
+]
+DONE = frozenset({"done", "reused"})
 UNDER_WAY = frozenset({"queued", "checking", "uploading", "retrying", "cancelling"})
 # The browser keeps two pieces in the air; after a fall to smaller ones a late large one may come on top.
 MOST_PIECES = 4
@@ -89,9 +93,17 @@ class Row:
     @property
     def id(self) -> FileId | None:
         """The file's id, once it is done."""
-        if self.state != "done" or self.outcome is None or self.outcome.metadata is None:
-            return None
-        return FileId.of(self.outcome.metadata)
+        metadata = self._metadata
+        return None if metadata is None else FileId.of(metadata)
+
+    @property
+    def shown(self) -> bool:
+        """Whether it has a line in the table."""
+        return self.state in DONE or self.state == "failed"
+
+    @property
+    def _metadata(self) -> FileMetadata | None:
+        return self.outcome.metadata if self.state in DONE and self.outcome is not None else None
 
     @property
     def by_comm(self) -> bool:
@@ -107,7 +119,7 @@ class Row:
 
     def record(self) -> dict[str, Any]:
         """Return what the browser shows of it."""
-        metadata = self.outcome.metadata if self.state == "done" and self.outcome else None
+        metadata = self._metadata
         reason = self.reason
         if self.state == "failed" and self.ready:
             reason += " The file is in the kernel."
@@ -122,7 +134,7 @@ class Row:
             "sent": self.sent,
             "ready": self.ready,
             "reason": reason,
-            "side": "",
+            "side": "unchanged, reused" if self.state == "reused" else "",
             "id": metadata.id if metadata else "",
             "block": metadata.blocks[0] if metadata else "",
             "variable": self.variable,

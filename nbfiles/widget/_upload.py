@@ -72,6 +72,8 @@ class UploadWidget(anywidget.AnyWidget):
         What the files are for; decides the MIME type where there is a choice.
     expires : int (seconds), str ("7d", "never") or timedelta, default None
         When the files end. None takes ``NbFiles.expires``.
+    fresh : bool, default False
+        Whether a file is sent even if the same was uploaded from here before.
     retry : bool, default True
         False sends each file at most once.
     jobs : int or None, default None
@@ -121,6 +123,7 @@ class UploadWidget(anywidget.AnyWidget):
         type: str | None = None,  # noqa: A002  # the magic's word
         for_: str = "auto",
         expires: int | str | timedelta | None = None,
+        fresh: bool = False,
         retry: bool = True,
         jobs: int | None = None,
         timeout: float | None = None,
@@ -128,7 +131,15 @@ class UploadWidget(anywidget.AnyWidget):
     ) -> None:
         self._files = files
         options = UploadOptions(
-            name=name, type=type, for_=for_, expires=expires, retry=retry, jobs=jobs, timeout=timeout, progress=False
+            name=name,
+            type=type,
+            for_=for_,
+            expires=expires,
+            fresh=fresh,
+            retry=retry,
+            jobs=jobs,
+            timeout=timeout,
+            progress=False,
         )
         chosen = Chosen(self._session(), options)
         chosen.how.check()
@@ -169,7 +180,7 @@ class UploadWidget(anywidget.AnyWidget):
     @property
     def table(self) -> FileTable:
         """The files on the list that are done or have failed, one row each, as a DataFrame."""
-        rows = [_table_row(row) for row in self._desk.rows if row.state in {"done", "failed"}]
+        rows = [_table_row(row) for row in self._desk.rows if row.shown]
         return file_table(rows, local=self._session().local)
 
     def on_done(self, callback: Callable[[UploadWidget], object]) -> None:
@@ -217,7 +228,7 @@ class UploadWidget(anywidget.AnyWidget):
         rows = self._desk.rows
         self._context.run(self._keep, [row.record() for row in rows])
         if ended:
-            if any(row.state in {"done", "failed"} for row in rows):
+            if any(row.shown for row in rows):
                 remember(self.table)
             for callback in list(self._callbacks):
                 callback(self)
@@ -265,7 +276,7 @@ class UploadWidget(anywidget.AnyWidget):
     def _answer(self) -> None:
         """Tell those who wait, if there is something to tell."""
         rows = self._desk.rows
-        if any(row.under_way for row in rows) or not any(row.state in {"done", "failed"} for row in rows):
+        if any(row.under_way for row in rows) or not any(row.shown for row in rows):
             return
         failed = [row for row in rows if row.state == "failed"]
         for loop, future in list(self._waiting):
@@ -289,7 +300,7 @@ class UploadWidget(anywidget.AnyWidget):
         self._stand_ins.append(display_id)
 
     def _stand_in(self) -> _render.Piece:
-        rows = [_table_row(row) for row in self._desk.rows if row.state in {"done", "failed"}]
+        rows = [_table_row(row) for row in self._desk.rows if row.shown]
         if rows:
             table = file_table(rows, local=self._session().local)
             return _render.Piece(repr(table), _STAND_IN + f'<div class="nbf-stand-in">{table._repr_html_()}</div>')
@@ -368,7 +379,7 @@ def _failure(failed: Sequence[Row], table: FileTable) -> UploadError:
 
 
 def _table_row(row: Row) -> TableRow:
-    if row.outcome is not None and (row.state == "done" or row.outcome.error is not None):
+    if row.outcome is not None and (row.id is not None or row.outcome.error is not None):
         return row_of(row.outcome, row.variable)
     return TableRow(
         metadata=None,

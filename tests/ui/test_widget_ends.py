@@ -157,11 +157,11 @@ def test_kernel(how: str, place: str, upstream: Upstream, large: Path, request: 
     assert {} == upstream.kept
     let_go_on(notebook)
     notebook.run_all()
-    # Behind a kernel that had no chance to clear up, the next one does.
-    assert becomes([], lambda: spooled(lab), 5), spooled(lab)
     Hands(widget).drop(large)
     (line,) = until_ended(widget, 1)
     assert sha256(large) == upstream.kept[line.id]
+    # Behind a kernel that had no chance to clear up, the next one does.
+    assert becomes([], lambda: spooled(lab), 5), spooled(lab)
     assert [] == uncaught(notebook)
     notebook.close()
 

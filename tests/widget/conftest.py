@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder where bytes land; whatever the test did, no file is in it when its desks are closed."""
     for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "NBFILES_"))]:
-        if name != "NBFILES_TRIALS":
+        if name not in {"NBFILES_TRIALS", "NBFILES_LEDGER"}:
             monkeypatch.delenv(name)
     folder = tmp_path / "spool"
     monkeypatch.setenv("NBFILES_SPOOL", str(folder))

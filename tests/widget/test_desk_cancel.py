@@ -168,7 +168,7 @@ def wait_then(script):
         (answers(500), deletes, NOTHING),
         (answers(429, BUSY, retry_after="0"), deletes, NOTHING),
         (answers(429, BUSY), deletes, NOTHING),
-        (breaks_off(), deletes, "Cancelled; no answer came, so it may have arrived: %files list shows it."),
+        (breaks_off(), deletes, "Cancelled; no answer came, so it may have arrived: %files pending tells."),
         (stored, answers(404), "Cancelled. It had arrived as file_0000 and could not be deleted: "),
         (stored, answers(403), "Cancelled. It had arrived as file_0000 and could not be deleted: "),
     ],
