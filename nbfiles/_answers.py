@@ -7,6 +7,7 @@ the API's own. Table: https://platform.claude.com/docs/en/api/errors and the off
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 
 _BETWEEN = "A proxy or a login page may stand between. Look at ANTHROPIC_BASE_URL and the network."
+# Keys and tokens of Anthropic. There are servers, and proxies before them, that repeat what they refuse.
+_KEY = re.compile(r"sk-ant-[\w-]+", re.IGNORECASE)
 
 
 def parse_json(body: bytes, who: str) -> object:
@@ -66,7 +69,7 @@ def api_error(status: int, headers: Mapping[str, str], body: bytes, *, place: Pl
             "Set ANTHROPIC_BASE_URL to the right address.",
         )
     error_type, error_code, said = _error_fields(body)
-    request_id = headers.get("request-id")
+    request_id = _without_keys(headers.get("request-id"))
     kind, cause, way_out = _verdict(status, error_code)
     cause = cause.format(who=place.who, status=status)
     way_out = way_out.format(key_from=key_from)
@@ -151,7 +154,7 @@ def _verdict(status: int, code: str | None) -> _Verdict:
 def _host(headers: Mapping[str, str]) -> str:
     """Name no more than the host that a redirect leads to: the rest of the address may hold anything."""
     try:
-        return visible(urlsplit(headers.get("location", "")).hostname or "another address")
+        return visible(_without_keys(urlsplit(headers.get("location", "")).hostname) or "another address")
     except ValueError:  # an address that is none
         return "another address"
 
@@ -164,12 +167,13 @@ def _error_fields(body: bytes) -> tuple[str | None, str | None, str]:
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         return None, None, ""
     code = details.get("error_code") if isinstance(details, Mapping) else None
-    said = visible(message).strip().rstrip(".")[:200] if isinstance(message, str) else ""
-    return (
-        error_type if isinstance(error_type, str) else None,
-        code if isinstance(code, str) else None,
-        said,
-    )
+    said = visible(_without_keys(message) or "").strip().rstrip(".")[:200]
+    return _without_keys(error_type), _without_keys(code), said
+
+
+def _without_keys(text: object) -> str | None:
+    """Return `text` with every key in it taken out; None if it is no text."""
+    return _KEY.sub("<hidden>", text) if isinstance(text, str) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
