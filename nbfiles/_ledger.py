@@ -82,6 +82,8 @@ _COLUMNS = "id, name, mime_type, size, digest, created_at, expires_at"
 _LIKE = "place = ? AND credential = ? AND name = ? AND mime_type = ? AND size = ? AND gone = 0"
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _DAMAGE = (AttributeError, OverflowError, TypeError, ValueError)  # what reading a row of a damaged file may come to
+# What a job may raise through no fault of ours. A message that quotes a damaged file need not be UTF-8.
+_TROUBLE = (sqlite3.Error, OSError, UnicodeDecodeError)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # Where several machines may have the file open, the write-ahead log must not be used: https://sqlite.org/wal.html
@@ -176,7 +178,7 @@ class _Hold:
     def disconnect(self) -> None:
         """Close the connection; what was acknowledged stays."""
         if self.connection is not None:
-            with suppress(sqlite3.Error):
+            with suppress(*_TROUBLE):
                 self.connection.close()
             self.connection = None
 
@@ -243,7 +245,7 @@ class Ledger:
             connection = self._hold.connection or self._open()
             try:
                 return _transaction(connection, job)
-            except (sqlite3.Error, OSError) as error:
+            except _TROUBLE as error:
                 return _transaction(self._retreat(error), job)
 
     @property
@@ -271,7 +273,7 @@ class Ledger:
             return self._open_memory()
         try:
             return self._open_file(self._path)
-        except (sqlite3.Error, OSError, _NewerError) as error:
+        except (*_TROUBLE, _NewerError) as error:
             return self._retreat(error)
 
     def _open_file(self, path: Path) -> sqlite3.Connection:
@@ -312,13 +314,13 @@ class Ledger:
         file, self._hold.connection = self._hold.connection, None
         memory = self._open_memory()
         if file is not None:
-            with suppress(sqlite3.Error):
+            with suppress(*_TROUBLE):
                 file.execute("PRAGMA busy_timeout = 0")  # there was a wait before
             for table in ("files", "attempts"):
                 _copy(file, memory, table)
             # Nobody can tell from here how others fare.
             memory.execute("DELETE FROM attempts WHERE owner NOT IN ('', ?)", (self.owner,))
-            with suppress(sqlite3.Error):
+            with suppress(*_TROUBLE):
                 file.close()
         self._note = (
             f"Uploads are remembered only until this kernel ends: the ledger {visible(str(self._path))} {_why(error)}."
@@ -511,7 +513,7 @@ def _transaction(connection: sqlite3.Connection, job: Callable[[sqlite3.Connecti
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
-            with suppress(sqlite3.Error):
+            with suppress(*_TROUBLE):
                 connection.execute("ROLLBACK")
     return result
 
@@ -530,7 +532,7 @@ def _journal(connection: sqlite3.Connection, mode: str) -> str:
 
 def _copy(file: sqlite3.Connection, memory: sqlite3.Connection, table: str) -> None:
     """Copy the rows of `table`, up to the first that cannot be read."""
-    with suppress(sqlite3.Error):
+    with suppress(*_TROUBLE):
         for row in file.execute(f"SELECT * FROM {table}"):  # noqa: S608  # our own word
             memory.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608
 
