@@ -17,7 +17,7 @@ class Incoming:
     Parameters
     ----------
     path : pathlib.Path
-        A new file, which this object owns.
+        A new file, which this object owns until it is moved.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,7 +26,7 @@ class Incoming:
         self._digest = hashlib.sha256()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(path, flags, 0o600)
-        self._open = True
+        self._open = self._mine = True
         # A request that is cut off leaves its writing thread behind; it must not meet a descriptor that was closed
         # and given to another file.
         self._lock = threading.Lock()
@@ -53,6 +53,11 @@ class Incoming:
             _sync(self._descriptor)
         self._close()
 
+    def move(self, place: Path) -> None:
+        """Give what was synced another place; it is no longer this object's."""
+        self.path.replace(place)
+        self._mine = False
+
     def _close(self) -> None:
         with self._lock:
             if self._open:
@@ -64,7 +69,8 @@ class Incoming:
 
     def __exit__(self, *exception: object) -> None:
         self._close()
-        self.path.unlink(missing_ok=True)
+        if self._mine:  # a file that was published does not fail because nothing is left to remove
+            self.path.unlink(missing_ok=True)
 
 
 def _sync(descriptor: int) -> None:

@@ -237,7 +237,7 @@ class Store:
                 expires_at=None if lifetime is None else created + lifetime * _SECOND,
             )
             blob = self._blobs / stored.key
-            incoming.path.replace(blob)
+            incoming.move(blob)
             try:
                 sync_folder(self._blobs)
                 write.execute(
@@ -318,7 +318,8 @@ class Store:
             content = (self._blobs / stored.key).open("rb")
         except FileNotFoundError:
             raise DamagedError(f"the bytes of {stored.id} are missing on the disk") from None
-        if hashlib.file_digest(content, "sha256").hexdigest() != stored.sha256:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if (content.tell(), digest) != (stored.size_bytes, stored.sha256):
             content.close()
             raise DamagedError(f"the bytes of {stored.id} have changed on the disk")
         content.seek(0)
