@@ -1,0 +1,8 @@
+"""Every row of the fault matrix, by its name: whoever imports this has registered them all."""
+
+from __future__ import annotations
+
+from . import network, sources  # noqa: F401  # each registers its rows
+from .trials import ROWS
+
+__all__ = ["ROWS"]
