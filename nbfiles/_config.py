@@ -157,8 +157,8 @@ def place(  # one argument for each setting that can be given
         url, came_from = base_url, "local" if local else "argument"
     elif config.base_url:
         url, came_from = config.base_url, "NbFiles.base_url"
-    elif os.environ.get("ANTHROPIC_BASE_URL", "").strip():
-        url, came_from = os.environ["ANTHROPIC_BASE_URL"].strip(), "ANTHROPIC_BASE_URL"
+    elif os.getenv("ANTHROPIC_BASE_URL", "").strip():
+        url, came_from = os.getenv("ANTHROPIC_BASE_URL", "").strip(), "ANTHROPIC_BASE_URL"
     else:
         url, came_from = ANTHROPIC, "default"
     chosen = surface or config.surface

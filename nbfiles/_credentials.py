@@ -171,7 +171,7 @@ def _checked(secret: Secret, source: str, *, bearer: bool = False) -> Credential
 
 
 def _environment(variable: str) -> Secret:
-    return Secret(os.environ.get(variable, ""))
+    return Secret(os.getenv(variable, ""))
 
 
 def _keyring() -> Any:
