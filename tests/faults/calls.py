@@ -21,7 +21,7 @@ from shells import fresh_shell
 from workbench import CANARY, QUICK, Watch, becomes, keeps_the_secret, manager
 
 import nbfiles
-from nbfiles import _files
+from nbfiles import _files, _ledger
 from nbfiles._errors import Error, UnknownOutcomeError
 from nbfiles._payload import bytes_payload
 from nbfiles._tasks import Upload
@@ -79,8 +79,9 @@ class World:
         patience: Patience = SCALED,
         retry: bool = True,
         ca_bundle: str | None = None,
+        most: int = 1,
     ) -> Call:
-        """Upload new content through some door, and see that the promises are kept."""
+        """Upload new content through some door, and see that the promises are kept; `most` files may be stored."""
         chance = self.trial.random
         content = chance.randbytes(chance.choice((1, 100, 5_000, 300_000)) if size is None else size)
         call = Call(name or f"{chance.getrandbits(32):08x}.bin", content)
@@ -96,7 +97,8 @@ class World:
         try:
             match door:
                 case "engine":
-                    call.task = Upload(bytes_payload(content, name=call.name, source=call.name), retry=retry)
+                    payload = bytes_payload(content, name=call.name, source=call.name)
+                    call.task = Upload(payload, retry=retry, account=files.session.account())
                     given = {} if ca_bundle is None else {"ca_bundle": ca_bundle}
                     (result,) = manager(self.url, patience=patience, **given).run([call.task], Watch())
                     if isinstance(result, Error):
@@ -108,20 +110,20 @@ class World:
                     call.bound = asyncio.run(files.upload_async(source, **options))
                 case "magic":
                     call.bound = _by_magic(self.trial.shared, files, source, options)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # judged below
             call.error = error
         call.seconds = time.monotonic() - started
-        self.check(call, patience.limit(len(content)) + patience.late_look)
+        self._check(call, patience.limit(len(content)) + patience.late_look, most)
         return call
 
-    def check(self, call: Call, deadline: float) -> None:
+    def _check(self, call: Call, deadline: float, most: int) -> None:
         """See that (a), (b), (d) and (e) hold of `call`."""
         stored = self.server.holding(call.content)
-        assert len(stored) <= 1, f"stored {len(stored)} times: {[file.connection for file in stored]}"
+        assert len(stored) <= most, f"stored {len(stored)} times: {[file.connection for file in stored]}"
         assert call.seconds <= deadline + OVERRUN, f"{call.seconds:.1f} s, of {deadline:.1f} s"
         assert (call.bound is None) == (call.error is not None)
         if call.bound is not None:
-            assert [call.bound] == [file.id for file in stored], "bound to another file's id"
+            assert call.bound in {file.id for file in stored}, "bound to another file's id"
             return
         assert isinstance(call.error, Error), repr(call.error)
         keeps_the_secret(call.error)
@@ -158,6 +160,9 @@ def doors() -> Iterator[Shell]:
                 warm = Trial(number, Path(tempfile.mkdtemp(dir=folder)), shell)
                 assert World(warm, server).upload(door=door).bound is not None
             yield shell
+        ledger = _ledger._shared.pop(Path(os.environ["NBFILES_LEDGER"]), None)
+        if ledger is not None:
+            ledger.close()
         del os.environ["NBFILES_LEDGER"]
     os.environ.update(mine)
 

@@ -18,14 +18,16 @@ import socket
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from doubles import Exchange, Server, metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 NOTHING: dict[str, Any] = {}
 
@@ -145,16 +147,11 @@ class FaultServer(Server):
         """What time it is here."""
         return datetime.now(UTC) + self.skew
 
-    @property
-    def posts(self) -> int:
-        """How many uploads began."""
-        return sum(exchange.method == "POST" for exchange in self.exchanges)
-
     def seed(self, name: str, content: bytes, *, age: float = 60, **fields: Any) -> Stored:
         """Put in a file that has been there for `age` seconds."""
         digest = hashlib.sha256(content).hexdigest()
         created = self.now - timedelta(seconds=age)
-        file = Stored(name, "application/octet-stream", len(content), digest, -1, created, **fields)
+        file = Stored(name, "application/octet-stream", len(content), digest, -1, created, content=content, **fields)
         self.stored.append(file)
         self.stored.sort(key=lambda each: each.created)
         return file

@@ -19,11 +19,13 @@ import random
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 T = TypeVar("T")
 FULL = os.environ.get("NBFILES_TRIALS") == "full"
@@ -130,9 +132,9 @@ def _run_one(this: Row, trial: Trial) -> Record:
     began = time.monotonic()
     try:
         outcome, detail, failed = this.trial(trial), "", False
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, it belongs into the report
         outcome, failed = type(error).__name__, True
-        detail = "".join(traceback.format_exception(error, chain=False)[-4:])
+        detail = "".join(traceback.format_exception(error, chain=False)[-24:])
     finally:
         tempfile.tempdir = before
     return Record(this.name, trial.seed, outcome, round((time.monotonic() - began) * 1000, 2), detail, failed)
