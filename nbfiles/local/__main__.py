@@ -58,7 +58,8 @@ def _parse() -> argparse.Namespace:
 
 def _listen(port: int) -> socket.socket:
     """Open the port, on loopback only."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With its protocol named, as asyncio switches the delay of small packets (40 ms an answer) off only then.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # POSIX: a restart may take the port again at once. Windows reads the same option as leave to share a port,
         # and has one that forbids it.

@@ -60,6 +60,7 @@ CREATE TABLE IF NOT EXISTS files (
 """
 _COLUMNS = "key, filename, mime_type, size_bytes, sha256, created_at, downloadable, expires_at"
 _SECOND = 1_000_000
+_END = 253_402_300_800 * _SECOND  # of the year 9999, behind which datetime knows no time
 # Metadata of an expired file stays listed for up to 30 days:
 # https://platform.claude.com/docs/en/build-with-claude/files, "File expiration".
 _KEPT_AFTER_EXPIRY = 30 * 86_400 * _SECOND
@@ -179,11 +180,17 @@ class Store:
             )
         found = self._writer.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok":
-            raise sqlite3.DatabaseError(found)
+            raise sqlite3.DatabaseError(" ".join(found.split()))  # SQLite takes two lines
         self._writer.execute("PRAGMA journal_mode = WAL")
         if version < _VERSION:
             self._writer.execute(_SCHEMA)
             self._writer.execute(f"PRAGMA user_version = {_VERSION}")
+        last = ""
+        for row in self._writer.execute(f"SELECT {_COLUMNS} FROM files"):  # noqa: S608  # our own words
+            # They come as they lie in the tree; one that is out of order would be listed and not found.
+            if not _is_sound(row) or row[0] <= last:
+                raise sqlite3.DatabaseError("a row holds what no file has")
+            last = row[0]
 
     def close(self) -> None:
         """Give the folder back; what was acknowledged stays."""
@@ -261,9 +268,7 @@ class Store:
             found = write.execute("DELETE FROM files WHERE key = ?", (key,)).rowcount == 1
             write.execute("COMMIT")
         if found:
-            # The file went with its row. Bytes that cannot go now (Windows: somebody reads them) the next sweep takes.
-            with suppress(OSError):
-                (self._blobs / key).unlink()
+            _remove(self._blobs / key)  # the file went with its row
         return found
 
     @contextmanager
@@ -342,7 +347,7 @@ class Store:
             if lock.try_acquire():
                 lock.release()
                 for path in (*paths, self._incoming / f"{owner}.lock"):
-                    path.unlink(missing_ok=True)
+                    _remove(path)
 
     def _sweep_blobs(self) -> None:
         """Remove bytes without a row, and the bytes of expired files; forget rows whose bytes are gone.
@@ -357,8 +362,7 @@ class Store:
             write.executemany("DELETE FROM files WHERE key = ?", [(key,) for key in alive - present])
             write.execute("COMMIT")
             for name in present - alive:
-                with suppress(PermissionError):  # Windows: somebody is reading it
-                    (self._blobs / name).unlink(missing_ok=True)
+                _remove(self._blobs / name)
 
 
 def default_folder() -> Path:
@@ -415,6 +419,28 @@ def _claim(folder: Path, index: Path) -> None:
     folder.chmod(0o700)
     # SQLite gives its -wal and -shm files the mode of the file that it finds.
     os.close(os.open(index, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+
+
+def _remove(path: Path) -> None:
+    """Remove bytes. What cannot go now (Windows: somebody reads it) the next sweep takes; a folder is not ours."""
+    with suppress(OSError):
+        path.unlink()
+
+
+def _is_sound(row: tuple[Any, ...]) -> bool:
+    """Whether a row of `_COLUMNS` is one that can be told of; quick_check looks no further than the index's pages."""
+    key, filename, mime_type, size_bytes, sha256, created_at, downloadable, expires_at = row
+    times = (created_at,) if expires_at is None else (created_at, expires_at)
+    return (
+        all(isinstance(text, str) for text in (key, filename, mime_type, sha256))
+        and is_key(key)
+        and mime_type.isascii()
+        and mime_type.isprintable()  # it stands in a header
+        and isinstance(size_bytes, int)
+        and size_bytes >= 0
+        and downloadable in {0, 1}
+        and all(isinstance(moment, int) and 0 <= moment < _END for moment in times)
+    )
 
 
 def _connect(index: Path) -> sqlite3.Connection:
