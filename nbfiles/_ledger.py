@@ -275,6 +275,9 @@ class Ledger:
             return self._open_file(self._path)
         except (*_TROUBLE, _NewerError) as error:
             return self._retreat(error)
+        except BaseException:  # Ctrl-C: what is half open is opened anew
+            self._hold.disconnect()
+            raise
 
     def _open_file(self, path: Path) -> sqlite3.Connection:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -555,10 +558,13 @@ def _is_busy(error: Exception) -> bool:
 def _why(error: Exception) -> str:
     """Say what is wrong with the file, as the end of a sentence."""
     if isinstance(error, _NewerError):
-        return "was written by a newer nbfiles"
+        return "was written by a newer nbfiles; update this one"
     if _is_busy(error):
         return f"stayed locked for {BUSY_WAIT:g} s"
-    return f"cannot be used ({visible(str(getattr(error, 'strerror', None) or error))})"
+    reason = visible(str(getattr(error, "strerror", None) or error))
+    if type(error) is sqlite3.DatabaseError:  # whatever passes by itself, or with more room, is one of its children
+        return f"is damaged ({reason}); move it away to begin a new one"
+    return f"cannot be used ({reason})"
 
 
 def _blob(text: str) -> bytes:

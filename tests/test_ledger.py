@@ -494,6 +494,17 @@ def test_fork(path, end):
         assert [("ok",)] == file.execute("PRAGMA integrity_check").fetchall()
 
 
+def test_nothing_crosses_a_fork(ledger, path):
+    """At the moment of a fork no database is open, which neither parent nor child could use or close in safety."""
+    works(ledger.account("p", "k"))
+    _ledger._before_fork()
+    try:
+        links = [str(fd.readlink()) for fd in Path("/dev/fd").iterdir() if fd.is_symlink()]
+    finally:
+        _ledger._GATE.release()
+    assert [str(locks(path)[0])] == [link for link in links if link.startswith(str(path.parent))]
+
+
 def test_fork_outlives(ledger, path):
     """A child that never asked the ledger does not keep its dead parent alive."""
     code = "account.begin(**PDF)\nif os.fork() == 0: time.sleep(5); os._exit(0)\nsay('there')"
@@ -598,6 +609,7 @@ def _in_order(path, me, said, living, seed):
         assert stored == account.taken(stored), seed
         pending = {it.name for it in account.pending() if it.name.startswith(f"{me}_")}
         assert set() == (pending ^ unclosed) - in_doubt, seed
+        assert set() == pending & account.taken(pending), seed  # each has the id that is its name
         assert living == account.rivals(account.begin(name="rival", mime_type="t", size=1)), seed
         assert 1 + living == len(locks(path)), seed
         checked = ledger.run(lambda read: read.execute("PRAGMA integrity_check").fetchall())
@@ -635,7 +647,7 @@ def test_rubbish(ledger, path, rubbish):
     """A file that is no ledger stops nothing, and stays as it is."""
     path.parent.mkdir()
     path.write_bytes(rubbish)
-    assert degraded(ledger, "file is not a database")
+    assert degraded(ledger, "is damaged (file is not a database); move it away to begin a new one.")
     ledger.close()
     assert rubbish == path.read_bytes()
 
@@ -659,7 +671,7 @@ def test_newer(path):
     before = path.read_bytes()
     with closing(Ledger(path)) as ledger:
         assert [] == same(ledger.account("p", "k"))
-        assert degraded(ledger, "was written by a newer nbfiles")
+        assert degraded(ledger, "was written by a newer nbfiles; update this one.")
     assert (before, [path]) == (path.read_bytes(), list(path.parent.iterdir()))
 
 
@@ -679,6 +691,8 @@ def test_locked(ledger, path):
         assert {"file_before", "file_1"} == account.taken(["file_before", "file_1"])
         other.communicate("\n")
     assert 2 <= took < 2.9
+    with closing(Ledger(path)) as next_one:
+        assert [] == next_one.account("p", "k").pending(), "this process still lives, and so does what it has under way"
     assert account.begin(**PDF) > number
 
 
@@ -706,6 +720,45 @@ def test_locked_for_a_moment(ledger, path):
     assert (2, "") == (len(same(account)), ledger.note)
     with closing(sqlite3.connect(path)) as file:
         assert [(2,)] == file.execute("SELECT count(*) FROM files").fetchall()
+
+
+def test_looked_at_while_it_is_made(ledger, path):
+    """A process that is looking into a file without a write-ahead log is waited for when that is to begin."""
+    path.parent.mkdir()
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE x (y)")
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM x").fetchall()
+    timer = threading.Timer(0.3, other.close)
+    timer.start()
+    assert (True, "") == (works(ledger.account("p", "k")), ledger.note)
+    timer.join()
+
+
+def test_well_again(ledger, path):
+    """A ledger that is opened anew, when what was in its way is gone, has nothing to complain of."""
+    path.mkdir(parents=True)
+    assert degraded(ledger, "cannot be used")
+    ledger.close()
+    path.rmdir()
+    assert (True, "") == (works(ledger.account("p", "k")), ledger.note)
+
+
+def test_interrupted(ledger, monkeypatch):
+    """Ctrl-C while it is opened or written leaves no trace, and the next call finds all in order."""
+    account = ledger.account("p", "k")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_ledger, "is_remote", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            account.record(known())
+    account.record(known())
+    with pytest.raises(KeyboardInterrupt):
+        ledger.run(lambda write: interrupt(write.execute("DELETE FROM files")))
+    assert ([known()], True, "") == (same(account), works(account), ledger.note)
 
 
 def test_damaged_in_the_middle(ledger, path):
@@ -794,16 +847,19 @@ say(ledger.note)
 """
 
 
-@pytest.mark.parametrize("folder_mode", [0o555, 0o000, 0o777])
-def test_read_only(open_place, folder_mode):
-    """A folder or file that may only be read, or not even that, stops nothing; what can be read is read."""
+@pytest.mark.parametrize(
+    ("folder_mode", "seen"),
+    [(0o000, ["file_mine"]), (0o555, ["file_mine"]), (0o777, ["file_before", "file_mine"])],
+)
+def test_read_only(open_place, folder_mode, seen):
+    """A folder or file that may not be written, or not even be read, stops nothing; what can be read is read."""
     with closing(Ledger(open_place)) as ledger:
         ledger.account("p", "k").record(known("file_before"))
     open_place.chmod(0o444)
     open_place.parent.chmod(folder_mode)
-    seen, note = output(kernel(open_place, NOBODY + TRIES))
+    taken, note = output(kernel(open_place, NOBODY + TRIES))
     open_place.parent.chmod(0o700)
-    assert "file_mine" in seen
+    assert str(seen) == taken
     assert note.startswith("Uploads are remembered only until this kernel ends: the ledger ")
 
 
