@@ -71,6 +71,8 @@ class Arrival:
     ------
     InputError
         If a file is there already, or the folder is not.
+    Error
+        If the disk has no room for it.
     """
 
     def __init__(self, to: str | os.PathLike[str] | None, filename: str, size: int, *, overwrite: bool) -> None:
@@ -80,6 +82,13 @@ class Arrival:
         if not overwrite and (self.path.exists() or self.path.is_symlink()):
             raise _taken(self.path)
         try:
+            free = shutil.disk_usage(self.path.parent).free
+            if size > free:  # now, and not when the disk is full for everybody
+                where = visible(str(self.path.parent))
+                raise Error(
+                    f"{visible(self.path.name)} has {size:,} bytes, and only {free:,} are free in {where}",
+                    "Free some space, or choose another folder with --to (to=).",
+                )
             handle, name = tempfile.mkstemp(prefix=".nbfiles-", suffix=".part", dir=self.path.parent)
         except OSError as error:
             raise InputError(
@@ -156,7 +165,7 @@ class Arrival:
             self._publish_by_copy()
 
     def _publish_by_copy(self) -> None:
-        with self.path.open("xb") as target, self._part.open("rb") as part:
+        with self._part.open("rb") as part, self.path.open("xb") as target:
             try:
                 shutil.copyfileobj(part, target, 1 << 20)
             except BaseException:  # half a file is not left behind

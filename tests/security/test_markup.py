@@ -6,6 +6,7 @@ came over the kernel's wire.
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -62,6 +63,7 @@ class Shown(NamedTuple):
 
 def answer(exchange: Exchange) -> None:
     """Answer with the text that the request's beta names in every place that a server fills."""
+    exchange.wire.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # 40 ms each, thousands of times
     exchange.read()
     number = exchange.header("anthropic-beta").rpartition(",n")[2]
     text = TEXTS[int(number)]
