@@ -34,6 +34,8 @@ import nbfiles
 from nbfiles._events import Queued, Retrying
 from nbfiles._progress import NotebookBar
 %load_ext nbfiles
+%config NbFiles.ledger = False
+nbfiles._progress.SHOWN_AFTER = 600  # for no bar but the one below, whose clock runs ahead
 shell = get_ipython()
 
 def show(number, text):
@@ -48,7 +50,7 @@ def show(number, text):
         lines = [*error._render_traceback_(), str(error), *map(str, error.failures)]
         lines[0] = lines[0].replace("\\x1b[1;31m", "", 1).replace("\\x1b[0m", "", 1)  # our own colour
         display({"text/plain": "\\n".join(lines)}, raw=True)
-    bar = NotebookBar(itertools.count().__next__)
+    bar = NotebookBar(itertools.count(step=1000).__next__)
     bar(Queued(0, text, 10))
     bar(Retrying(0, text, 1.0, 2, 5))
 """
