@@ -92,7 +92,7 @@ def calls_in(seen: str) -> list[Call]:
             continue
         thread, resumed, name, text = match["thread"], match["resumed"], match["name"], match["rest"]
         if text.endswith("<unfinished ...>"):
-            begun[thread] = text, place
+            begun[thread] = text.removesuffix("<unfinished ...>"), place
             continue
         head, begin = begun.pop(thread) if resumed else ("", place)
         calls.append(Call(resumed or name, head + text, begin, place))

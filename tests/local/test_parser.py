@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from faults.local_forms import BOMBS, EXPIRES, FILE, body
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,16 +12,6 @@ from nbfiles.local._parser import UploadForm
 from nbfiles.local._refusal import Refusal
 
 TYPE = "multipart/form-data; boundary=B"
-FILE = 'Content-Disposition: form-data; name="file"; filename="a.txt"\r\nContent-Type: text/plain'
-
-
-def body(*parts, preamble=b"", epilogue=b""):
-    """Join parts, each headers and value."""
-    joined = b"".join(
-        b"--B\r\n" + (head if isinstance(head, bytes) else head.encode()) + b"\r\n\r\n" + value + b"\r\n"
-        for head, value in parts
-    )
-    return preamble + joined + b"--B--\r\n" + epilogue
 
 
 def read(data, *, size=None, content_type=TYPE, expiry=True):
@@ -138,7 +129,6 @@ def test_type_left_out():
     assert "application/octet-stream" == form.mime_type
 
 
-EXPIRES = 'Content-Disposition: form-data; name="expires_in_seconds"'
 REFUSED = {
     "no file": body(),
     "only a field": body((EXPIRES, b"3600")),
@@ -176,20 +166,6 @@ def test_expiry(seconds, expected):
 def test_expiry_on_the_legacy_surface():
     """The legacy surface knows no expiry."""
     assert "Extra inputs" in refusal(body((EXPIRES, b"3600"), (FILE, b"x")), expiry=False).message
-
-
-BOMBS = {
-    "parts": body(*[(EXPIRES, b"")] * 1000),
-    "headers": body((FILE + "\r\nX-A: b" * 1000, b"x")),
-    "different headers": body((FILE + "".join(f"\r\nX-{n}: b" for n in range(1000)), b"x")),
-    "a long header": body((FILE + "\r\nX-A: " + "b" * 1_000_000, b"x")),
-    "a long header name": body((FILE + "\r\nX" + "b" * 1_000_000 + ": c", b"x")),
-    "long headers": body((FILE + "".join(f"\r\nX-{n}: {'b' * 4000}" for n in range(5)), b"x")),
-    "preamble": body((FILE, b"x"), preamble=b"\r\n" * 500_000),
-    "preamble of dashes": body((FILE, b"x"), preamble=b"\r\n-" * 300_000),
-    "epilogue": body((FILE, b"x"), epilogue=b"x" * 1_000_000),
-    "a long field": body((EXPIRES, b"3" * 1_000_000), (FILE, b"x")),
-}
 
 
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS.keys())

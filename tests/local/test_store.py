@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
+import pathlib
 import sqlite3
 import stat
 import threading
@@ -170,6 +172,19 @@ def test_failed_row(folder):
         assert {stored.key} == blobs(folder)
 
 
+def test_published_is_published(folder, monkeypatch):
+    """A file that was stored is told of, though nothing can be removed at that moment."""
+
+    def refuse(*arguments, **options):
+        raise OSError(5, "Input/output error")
+
+    with Store(folder) as store:
+        monkeypatch.setattr(pathlib.Path, "unlink", refuse)
+        stored = put(store)
+        monkeypatch.undo()
+        assert [stored] == store.page(9)[0]
+
+
 def test_sweep(folder):
     """What a crash leaves behind is gone after the next start; what was acknowledged is not."""
     with Store(folder) as store:
@@ -201,6 +216,16 @@ def test_sweep_of_rows(folder):
         assert [stays] == store.page(9)[0]
 
 
+def test_sweep_spares_folders(folder):
+    """A folder that an editor made among the bytes does not keep the store from opening."""
+    with Store(folder) as store:
+        stored = put(store)
+    for place in ("blobs", "incoming"):
+        (folder / place / ".ipynb_checkpoints").mkdir()
+    with Store(folder) as store:
+        assert [stored] == store.page(9)[0]
+
+
 def test_expiry(folder, monkeypatch):
     """Bytes of an expired file go at the next start, its row 30 days later."""
     with Store(folder) as store:
@@ -226,6 +251,41 @@ def test_damage(folder):
         (folder / "blobs" / stored.key).unlink()
         with pytest.raises(DamagedError, match="missing"):
             store.open_content(stored)
+
+
+def test_damaged_size(folder):
+    """Bytes are not handed out under a size that is not theirs."""
+    with Store(folder) as store:
+        stored = put(store, b"hello")
+        with pytest.raises(DamagedError, match="changed"):
+            store.open_content(dataclasses.replace(stored, size_bytes=4))
+
+
+NONSENSE = ["key = 'x'", "filename = CAST(x'ff' AS TEXT)", "filename = x'00'", "mime_type = 'a/b' || char(10)",
+            "size_bytes = -1", "size_bytes = 'x'", "created_at = 1 << 60", "expires_at = 0.5",
+            "downloadable = 7"]  # fmt: skip
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE)
+def test_damaged_row(folder, nonsense):
+    """An index with a row that cannot be told of is refused, as every list of files would fail."""
+    with Store(folder) as store:
+        put(store)
+        store._writer.execute(f"UPDATE files SET {nonsense}")
+    with pytest.raises(_errors.Error, match="blobs folder"):
+        Store(folder)
+
+
+def test_damaged_page(folder):
+    """A page that is no page is refused in one line, though SQLite speaks of it in two."""
+    with Store(folder) as store:
+        put(store)
+    with (folder / "files.sqlite").open("r+b") as index:
+        index.seek(4096)
+        index.write(b"nonsense" * 512)
+    with pytest.raises(_errors.Error, match="blobs folder") as caught:
+        Store(folder)
+    assert "\n" not in str(caught.value)
 
 
 def test_damaged_index(folder):
