@@ -203,6 +203,7 @@ def _send(
             notebook.show(table)
         raise failure
     chose_type = "type" not in command.options
+    notes = [*notes, *session.ledger_notes()]
     display.finish(_done(outcomes, bound, seconds, notes, local=session.local, chose_type=chose_type))
     return table
 

@@ -32,7 +32,7 @@ from nbfiles._models import DeletedFile, FileId, FileMetadata
 from nbfiles._names import visible
 from nbfiles._options import PLACES
 from nbfiles._results import failure_of, listed, remember, row_of
-from nbfiles._session import Outcome, Pages, Session, walk
+from nbfiles._session import Outcome, Pages, Session, twice, walk
 from nbfiles._table import file_table
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Files:
         with chosen.payloads([source], many=False) as made:
             uploads = self.session.uploads(made.items, chosen.how)
             results = _watched(chosen.display, lambda watch: self.session.run(uploads, watch, chosen.how))
-        return _single(self.session.outcomes(uploads, results))
+        return _single(self.session, self.session.outcomes(uploads, results))
 
     @spelled_out(UPLOAD_DEFAULTS)
     async def upload_async(self, source: Any, **options: Unpack[UploadOptions]) -> FileId:
@@ -184,7 +184,7 @@ class Files:
             results = await _watched_async(
                 chosen.display, lambda watch: self.session.run_async(uploads, watch, chosen.how)
             )
-        return _single(self.session.outcomes(uploads, results))
+        return _single(self.session, self.session.outcomes(uploads, results))
 
     @spelled_out(UPLOAD_DEFAULTS)
     def upload_many(self, sources: Any, **options: Unpack[UploadOptions]) -> FileTable:
@@ -385,11 +385,11 @@ def _as_list(sources: Any) -> Sequence[Any]:
     return sources if isinstance(sources, list | tuple) else [sources]
 
 
-def _single(outcomes: Sequence[Outcome]) -> FileId:
+def _single(session: Session, outcomes: Sequence[Outcome]) -> FileId:
     (outcome,) = outcomes
     if outcome.metadata is None:
         raise outcome.error or Error("the upload ended without a result")
-    _warn_of_changes(outcomes)
+    _warn(session, outcomes)
     return FileId.of(outcome.metadata)
 
 
@@ -397,15 +397,20 @@ def _table(session: Session, outcomes: Sequence[Outcome]) -> FileTable:
     """Return the table of an upload; keep it as `nbfiles.last`; raise if a file failed."""
     table = file_table([row_of(outcome) for outcome in outcomes], local=session.local)
     remember(table)
-    _warn_of_changes(outcomes)
+    _warn(session, outcomes)
     failure = failure_of(outcomes, table)
     if failure is not None:
         raise failure
     return table
 
 
-def _warn_of_changes(outcomes: Sequence[Outcome]) -> None:
+def _warn(session: Session, outcomes: Sequence[Outcome]) -> None:
+    """Warn of what a person should know: second copies, other names, a ledger that is not what it should be."""
+    for note in session.ledger_notes():
+        warn(note)
     for outcome in outcomes:
+        if outcome.doubles:
+            warn(twice(outcome.name, outcome.doubles))
         if outcome.metadata is not None and outcome.metadata.filename != outcome.name:
             warn(f"{visible(outcome.name)} is stored as {visible(outcome.metadata.filename)}")
 

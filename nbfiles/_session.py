@@ -96,6 +96,8 @@ class Outcome:
     result : FileMetadata or Error
     reused : bool, default False
         Whether the file was there already, and nothing was sent.
+    doubles : tuple of str, default ()
+        Ids of files that may be second copies.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Outcome:
     digest: str
     result: FileMetadata | Error
     reused: bool = False
+    doubles: tuple[str, ...] = ()
 
     @property
     def metadata(self) -> FileMetadata | None:
@@ -197,8 +200,8 @@ class Session:
     def _forget(self, ids: Sequence[str]) -> None:
         self.account().forget(ids)
 
-    def _ledger_notes(self) -> list[str]:
-        """Return what is wrong with the ledger, once in a kernel's life."""
+    def ledger_notes(self) -> list[str]:
+        """Return what is wrong with the ledger, once in a kernel's life; it is known only when it was used."""
         note = shared(keep=self.config.ledger).note
         if not note or note in _said:
             return []
@@ -213,7 +216,7 @@ class Session:
         FileTooLargeError
             If one is over the limit.
         """
-        notes = self._ledger_notes()
+        notes = []
         limit = self.config.max_file_size
         for payload in payloads:
             if payload.size > limit:
@@ -258,6 +261,7 @@ class Session:
                 (task.digest or "") if isinstance(result, FileMetadata) else "",
                 result,
                 task.reused,
+                task.doubles,
             )
             for task, result in zip(uploads, results, strict=True)
         ]
@@ -322,9 +326,14 @@ def _remarks(task: Upload) -> list[str]:
     if task.found:
         said.append(f"The answer for {name} was lost; looking showed that it had arrived")
     if task.doubles:
-        ids = ", ".join(task.doubles)
-        said.append(f"{name} may be stored twice: {ids} arrived late; if nobody else made it, %files delete {ids}")
+        said.append(twice(task.name, task.doubles))
     return said
+
+
+def twice(name: str, doubles: Sequence[str]) -> str:
+    """Say that a file may be stored twice, and what to do about it."""
+    ids = " ".join(visible(one) for one in doubles)
+    return f"{visible(name)} may be stored twice: {ids} showed up late; if nobody else made it, %files delete {ids}"
 
 
 def _connect(where: Place, credential: Credential, trace: Callable[[str, Mapping[str, Any]], None]) -> Client:

@@ -128,6 +128,7 @@ class Turn:
     progress: Callable[[int], None]  # bytes of the file that the socket took
     wait: Callable[[float], bool]  # returns whether the task was cancelled meanwhile
     left: Callable[[], float]  # seconds until the time limit
+    late: Callable[[], bool]  # whether the line was cut because time was up
     checking: Callable[[str], None]  # the server is asked what became of the file
     renew: Callable[[], bool]  # a line that was cut for being late may be used again; False if time is up for good
     limit: Callable[[float], None]  # no more than so many seconds from now
@@ -202,7 +203,7 @@ class Upload:
         try:
             metadata = self._send(client, turn)
         except Error as error:
-            failure = error
+            failure = ConnectionFailedError("no answer came in time") if turn.late() and self._sent else error
         else:
             self._keep(metadata)
             if self._unsure:
@@ -219,7 +220,9 @@ class Upload:
 
     def may_repeat(self, error: Error) -> bool:
         """Only when it is certain that the server has stored nothing: it said so, no byte had left, or it was asked."""
-        return self._retry and not isinstance(error, UnknownOutcomeError) and (not self._sent or _ambiguous(error))
+        if not self._retry or isinstance(error, UnknownOutcomeError):
+            return False
+        return not self._sent or isinstance(error, RateLimitError) or _ambiguous(error)
 
     def close(self) -> None:
         """Remove the payload's temporary file."""

@@ -325,6 +325,7 @@ class _Run:
                 progress=sent,
                 wait=self._stop.wait,
                 left=lambda: end - time.monotonic(),
+                late=lambda: line.late,
                 checking=lambda reason: self._tell(Checking(number, reason)),
                 renew=partial(line.renew, end + self._patience.late_look),
                 limit=line.limit,
@@ -333,7 +334,7 @@ class _Run:
             try:
                 result = task.attempt(client, turn)
             except Error as error:
-                failure = _late(error, task, limit) if line.late else error
+                failure = _late(error, task, limit) if line.late or time.monotonic() >= end else error
             else:
                 if isinstance(task, Upload):
                     self._tell(Done(number, result, sent.value))

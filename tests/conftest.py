@@ -19,9 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# What says where a browser is, and how much is to be tried; all else that a person has set would change the tests.
+_KEPT = frozenset({"NBFILES_CHROMIUM", "NBFILES_TRIALS", "NBFILES_SEED"})
+
+
 @pytest.fixture(autouse=True)
 def ledger(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The file of a ledger of the test's own, which the processes that it starts share."""
+    """Take every setting of the person's out of the environment; give the file of a ledger of the test's own."""
+    for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "NBFILES_")) and name not in _KEPT]:
+        monkeypatch.delenv(name)
     path = tmp_path_factory.mktemp("ledger") / "ledger.sqlite"
     monkeypatch.setenv("NBFILES_LEDGER", str(path))
     yield path

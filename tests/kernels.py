@@ -60,6 +60,7 @@ class Kernel:
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "NBFILES_"))},
             **dict.fromkeys(("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"), os.fspath(folder / "own")),
+            "NBFILES_LEDGER": os.fspath(folder / "ledger.sqlite"),
             "TMPDIR": os.fspath(self.tmp),
             "NO_COLOR": "1",
             **environment,

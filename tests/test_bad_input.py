@@ -18,8 +18,6 @@ import nbfiles
 @pytest.fixture
 def world(monkeypatch, tmp_path):
     """A shell in a folder with odd things in it, and a server that counts whoever connects."""
-    for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "NBFILES_"))]:
-        monkeypatch.delenv(name)
     folder, temporary = tmp_path / "work", tmp_path / "tmp"
     for made in (folder, folder / "folder", folder / "empty", temporary):
         made.mkdir()

@@ -30,6 +30,7 @@ def environment(folder: Path) -> dict[str, str]:
     return kept | {
         "NBFILES_API": "local",
         "NBFILES_LOCAL_DIR": str(folder / "files"),
+        "NBFILES_LEDGER": str(folder / "ledger.sqlite"),
         "IPYTHONDIR": str(folder / "ipython"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),

@@ -26,8 +26,6 @@ ALONE = IPython.version_info >= (8, 6)
 @pytest.fixture
 def place(shared_api, monkeypatch, tmp_path):
     """Stand in an empty folder, and in an environment that names the module's local Files API."""
-    for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "NBFILES_"))]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", shared_api.base_url)
     monkeypatch.setenv("ANTHROPIC_API_KEY", shared_api.api_key)
     folder, temporary = tmp_path / "work", tmp_path / "tmp"
@@ -119,7 +117,7 @@ def test_a_semicolon_hides_each_of_several_results(shell):
 def test_quiet_hides_the_receipt(shell):
     """``--quiet`` leaves nothing on the screen; a ``;`` leaves the receipt."""
     assert "" == shell.run("%upload df as x --quiet").printed
-    assert "1 file uploaded" in shell.run("%upload df as x;").printed.replace("\u00a0", " ")
+    assert "1 file uploaded" in shell.run("%upload df as x --fresh;").printed.replace("\u00a0", " ")
 
 
 # ---- sources -------------------------------------------------------------------------------------------------------
@@ -527,7 +525,7 @@ def test_files_that_cannot_be(filed, monkeypatch, local_api, line, message):
 
 def test_a_file_name_that_several_files_have(filed, place):
     """A file name that is not unique is refused with the ids."""
-    filed.do("%upload a.txt as again --quiet")
+    filed.do("%upload a.txt as again --quiet --fresh")
     ran = filed.run("%files info 'a.txt'")
     assert f"2 files have that name; name one by its id: {filed.names['again']}, {filed.names['a']}" in str(ran.error)
 
@@ -638,7 +636,7 @@ def completing(shell, place):
         ("%%upload n.md as ", "i", ["ids"]),
         ("%%upload n.md ", "--exp", ["--expires"]),
         ("table = %upload ", "sal", ["sales", "sales.csv"]),
-        ("%files ", "", ["list", "info", "download", "delete", "use"]),
+        ("%files ", "", ["list", "info", "download", "delete", "pending", "use"]),
         ("%files ", "dow", ["download"]),
         ("%files info ", "", ["ids", "report_id"]),
         ("%files info ", "rep", ["report_id"]),

@@ -19,6 +19,7 @@ from doubles import (
     breaks_off,
     deaf,
     drips,
+    lists,
     metadata,
     says,
     silent,
@@ -86,26 +87,6 @@ def test_no_retry_is_one_attempt():
     assert (RateLimitError, 1) == (type(result), len(server.exchanges))
 
 
-@pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 504, 529])
-@pytest.mark.parametrize("body", [BUSY, b"<html><b>sorry</b></html>"])
-def test_an_upload_that_may_have_arrived_is_not_sent_again(status, body):
-    """A fault after the bytes left is never answered by sending them again."""
-    with Server(answers(status, body, retry_after="0"), stored) as server:
-        (result,) = send(server.url)
-    assert (1, status) == (len(server.exchanges), result.status)
-    assert "<" not in str(result)
-
-
-@pytest.mark.parametrize("reset", [True, False])
-@pytest.mark.parametrize("after", [0, 3, None])
-def test_a_lost_answer_is_an_unknown_outcome(after, reset):
-    """If the connection breaks once bytes have left, the outcome is unknown and said so, and nothing is resent."""
-    with Server(breaks_off(after, reset=reset), stored) as server:
-        (result,) = send(server.url, big(8 << 20) if after is not None else pdf())
-    assert (UnknownOutcomeError, 1) == (type(result), len(server.exchanges))
-    assert "may have arrived" in str(result)
-
-
 def test_refused_connections_are_tried_three_times():
     """A server that is down is tried three times, then it says so; no byte was sent."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -138,11 +119,15 @@ def test_asking_and_deleting_are_repeated():
     with Server(answers(500), breaks_off(), answers(529), answers(200, metadata())) as server:
         (result,) = manager(server.url).run([Ask(lambda client: client.metadata("file_0000"))], Watch())
     assert ("file_0000", 4) == (result.id, len(server.exchanges))
+    gone: list[str] = []
     with Server(breaks_off(), answers(404, BUSY)) as server:
-        assert [None] == manager(server.url).run([Delete("file_0000")], Watch())
+        assert [None] == manager(server.url).run([Delete("file_0000", gone.extend)], Watch())
     with Server(answers(404, BUSY)) as server:
-        (result,) = manager(server.url).run([Delete("file_0000")], Watch())
+        (result,) = manager(server.url).run([Delete("file_0001", gone.extend)], Watch())
     assert type(result) is _errors.NotFoundError
+    with Server(answers(403, BUSY)) as server:
+        manager(server.url).run([Delete("file_0002", gone.extend)], Watch())
+    assert ["file_0000", "file_0001"] == gone
 
 
 @pytest.mark.parametrize(("said", "count"), [("false", 1), ("true", 3)])
@@ -223,10 +208,10 @@ def test_an_answer_has_a_limit(script):
     """A server that has everything and answers slowly, half or never is left in time, the outcome unknown."""
     started = time.monotonic()
     with Server(script) as server:
-        (result,) = send(server.url, patience=replace(QUICK, answer=0.3))
+        (result,) = send(server.url, patience=replace(QUICK, total=1, answer=0.3))
         server.go_on.set()
     assert UnknownOutcomeError is type(result)
-    assert time.monotonic() - started < 2.3
+    assert time.monotonic() - started < 1 + QUICK.late_look + 2
 
 
 @pytest.mark.parametrize("timeout", [None, 0.2])
@@ -289,7 +274,7 @@ def test_rubbish_is_never_a_success(body):
     """A 200 that is not about the file that was sent is an unknown outcome: nothing is bound, nothing is resent."""
     with Server(answers(200, body)) as server:
         (result,) = send(server.url)
-    assert (UnknownOutcomeError, 1) == (type(result), len(server.exchanges))
+    assert (UnknownOutcomeError, 1) == (type(result), server.uploads)
     assert "log in" not in str(result)
 
 
@@ -360,7 +345,7 @@ def test_no_redirect_is_followed(status):
 def test_errors_are_mapped(status, code, kind):
     """Status, then error code, decide the class; the request id is kept; the error is one line."""
     body = {"type": "error", "error": {"type": "some_error", "message": "No\x1b[2J.", "details": {"error_code": code}}}
-    with Server(answers(status, body, request_id="req_1")) as server:
+    with Server(answers(status, body, request_id="req_1"), listing=lists()) as server:
         (result,) = send(server.url)
     assert kind is type(result)
     assert (status, "some_error", code, "req_1") == (

@@ -22,8 +22,6 @@ TABLES = sorted(DATA.glob("*.csv"))
 @pytest.fixture
 def execute(local_api, monkeypatch, tmp_path):
     """Run cells in a new kernel whose environment names the local Files API, as it would name Anthropic's."""
-    for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "NBFILES_"))]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", local_api.base_url)
     monkeypatch.setenv("ANTHROPIC_API_KEY", local_api.api_key)
     monkeypatch.setenv("IPYTHONDIR", os.fspath(tmp_path / "ipython"))

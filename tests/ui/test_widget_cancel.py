@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator
 
 TRIALS = 50 if os.environ.get("NBFILES_TRIALS") == "full" else 5
-WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports", jobs=2)'
+WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports", jobs=2, fresh=True)'
 LARGE = 10_000_000  # two pieces over the comm, and more than a socket holds
 
 

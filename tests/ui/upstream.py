@@ -6,9 +6,10 @@ import hashlib
 import itertools
 import re
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from doubles import Server, metadata, parts_by_email
+from doubles import Server, lists_all, metadata, parts_by_email
 
 if TYPE_CHECKING:
     from doubles import Exchange, Script
@@ -38,7 +39,7 @@ LOSE = f"""([way, mark, count, least]) => {{
 
 
 class Upstream(Server):
-    """A Files API that takes uploads and deletes.
+    """A Files API that takes uploads, and lists and deletes them.
 
     Attributes
     ----------
@@ -84,7 +85,8 @@ class Upstream(Server):
         (file,) = (part for part in parts if part.name == "file")
         self.kept[file_id] = hashlib.sha256(file.content).hexdigest()
         said = {"filename": file.filename, "mime_type": file.mime_type, "size_bytes": len(file.content)}
-        exchange.answer(200, metadata(file_id, **said))
+        self.files.append(metadata(file_id, created_at=datetime.now(UTC).isoformat(), **said))
+        exchange.answer(200, self.files[-1])
 
     def hold(self, exchange: Exchange) -> None:
         """Take half of a file, and the rest when everybody is let go on."""
@@ -93,10 +95,18 @@ class Upstream(Server):
         self.keep(exchange)
 
     def _take(self, exchange: Exchange) -> None:
+        file_id = exchange.target.split("?")[0].removeprefix("/v1/files").removeprefix("/")
         if exchange.method == "DELETE":
-            file_id = exchange.target.split("?")[0].rpartition("/")[2]
             self.deleted.append(file_id)
+            self.files = [file for file in self.files if file["id"] != file_id]
             exchange.answer(200, {"id": file_id, "type": "file_deleted"})
+            return
+        if exchange.method == "GET" and not file_id:
+            lists_all(exchange)
+            return
+        if exchange.method == "GET":
+            found = [file for file in self.files if file["id"] == file_id]
+            exchange.answer(200 if found else 404, found[0] if found else {})
             return
         begin = exchange.read(min(HEAD, exchange.length))
         named = re.search(rb'filename="([^"]*)"', begin)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder where bytes land; whatever the test did, no file is in it when its desks are closed."""
-    for name in [name for name in os.environ if name.startswith(("ANTHROPIC_", "NBFILES_"))]:
-        if name not in {"NBFILES_TRIALS", "NBFILES_LEDGER"}:
-            monkeypatch.delenv(name)
     folder = tmp_path / "spool"
     monkeypatch.setenv("NBFILES_SPOOL", str(folder))
     monkeypatch.setattr(_desk, "BETWEEN_NEWS", 0.01)  # nobody looks

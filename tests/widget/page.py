@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from doubles import stored
 
 from nbfiles import Files
+from nbfiles._config import NbFiles
 from nbfiles._landing import claim
 from nbfiles._tasks import Patience
 
@@ -31,9 +32,9 @@ QUICK = Patience(
 )
 
 
-def client(url: str, key: str = KEY, patience: Patience = QUICK) -> Files:
-    """Return a client of the Files API at `url` that does not wait as long as a real one."""
-    files = Files(base_url=url, api_key=key)
+def client(url: str, key: str = KEY, patience: Patience = QUICK, *, reuse: bool = False) -> Files:
+    """Return a client of the Files API at `url` that waits less long than a real one, and sends all that it gets."""
+    files = Files(base_url=url, api_key=key, config=NbFiles(reuse=reuse))
     files.session.patience = patience
     return files
 

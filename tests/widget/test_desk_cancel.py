@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from doubles import Server, answers, breaks_off, deaf, stored
+from doubles import Server, answers, breaks_off, deaf, lists_all, lost, stored
 from page import KEY, QUICK, client, if_whole, landed_in
 from workbench import becomes, workers
 
@@ -20,6 +20,7 @@ from nbfiles.widget._desk import LOOP
 ROUNDS = 50 if os.environ.get("NBFILES_TRIALS") == "full" else 5
 BUSY = {"type": "error", "error": {"type": "rate_limit_error", "message": "slow down"}}
 NOTHING = "Cancelled. Nothing was kept."
+UNKNOWN = "Cancelled; no answer came, so it may have arrived: %files pending tells."
 both_lanes = pytest.mark.parametrize("lane", ["comm", "http"])
 
 
@@ -163,19 +164,22 @@ def wait_then(script):
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "said"),
+    ("first", "listing", "second", "said"),
     [
-        (answers(500), deletes, NOTHING),
-        (answers(429, BUSY, retry_after="0"), deletes, NOTHING),
-        (answers(429, BUSY), deletes, NOTHING),
-        (breaks_off(), deletes, "Cancelled; no answer came, so it may have arrived: %files pending tells."),
-        (stored, answers(404), "Cancelled. It had arrived as file_0000 and could not be deleted: "),
-        (stored, answers(403), "Cancelled. It had arrived as file_0000 and could not be deleted: "),
+        (answers(500), lists_all, deletes, NOTHING),
+        (answers(500), answers(500), deletes, UNKNOWN),
+        (answers(429, BUSY, retry_after="0"), lists_all, deletes, NOTHING),
+        (answers(429, BUSY), lists_all, deletes, NOTHING),
+        (breaks_off(), lists_all, deletes, NOTHING),
+        (breaks_off(), answers(500), deletes, UNKNOWN),
+        (lost, lists_all, deletes, "Cancelled after it arrived; deleted at Claude."),
+        (stored, lists_all, answers(404), "Cancelled. It had arrived as file_0000 and could not be deleted: "),
+        (stored, lists_all, answers(403), "Cancelled. It had arrived as file_0000 and could not be deleted: "),
     ],
 )
-def test_how_the_answer_is(open_desk, first, second, said):
+def test_how_the_answer_is(open_desk, first, listing, second, said):
     """Whatever the answer to a cancelled upload is, the row tells what is known, and nothing is sent again."""
-    with Server(wait_then(first), second) as server:
+    with Server(wait_then(first), second, listing=listing) as server:
         _, page = open_desk(client(server.url))
         (key,) = page.offer(a_txt=b"hello")
         server.wait_for(1).arrived.wait(5)

@@ -56,7 +56,7 @@ def open_page(kernel, landing_place):
     opened = []
 
     def open_one(lane="http", subshell=None, arguments=""):
-        kernel.do(f"w = nbfiles.UploadWidget({arguments})")
+        kernel.do(f"w = nbfiles.UploadWidget(fresh=True, {arguments})")
         opened.append(KernelPage(kernel, "w", landing_place, lane, subshell))
         return opened[-1]
 
