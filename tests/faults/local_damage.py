@@ -51,9 +51,10 @@ class Sound:
                 for number in range(20):
                     data = os.urandom(number * 500)
                     content[add_generated(f"plot {number}.png", data, dir=folder)] = data
-                    upload(client, data)
+                    if number % 5 == 4:  # few, as uploads cannot be read back
+                        upload(client, data)
                 listed = {file["id"]: file for file in client.get("/v1/files?limit=1000").json()["data"]}
-                if len(listed) == 40:
+                if len(listed) == 24:
                     api.stop()
         return cls(folder, listed, content)
 
