@@ -138,7 +138,7 @@ class Turn:
 class Upload:
     """The task of sending one payload: never twice, unless it is certain that the server has none of the file.
 
-    An attempt that fails after its first byte left, without a valid answer, is ambiguous: the file may be there. Then
+    An attempt that fails after its last piece left, without a valid answer, is ambiguous: the file may be there. Then
     the server is asked (`Lookup`) before anything else happens: what is found is taken for the answer, and only where
     nothing is found may the file be sent again.
 
@@ -190,8 +190,8 @@ class Upload:
         self._reuse = reuse
         self._account = account or Ledger(None).account("", "")
         self._began: float | None = None  # when the first attempt of which a byte left began
-        self._sent = self._whole = False  # what left of the latest attempt: a byte, and all of them
-        self._unsure = False  # an earlier attempt had left whole, and was not found
+        self._sent = self._whole = False  # what may have left of the latest attempt: a byte, and all of them
+        self._unsure = False  # an earlier attempt had left, and was not found
         self._pending: int | None = None
 
     def attempt(self, client: Client, turn: Turn) -> FileMetadata:
@@ -209,12 +209,10 @@ class Upload:
             if self._unsure:
                 self._look_for_doubles(client, metadata)
             return metadata
-        # Outside the except block, so that what is raised here carries no other.
-        if not self._sent or isinstance(failure, CertificateError) or not _ambiguous(failure):
+        # Outside the except block, so that what is raised here carries no other. Where the last piece never left no
+        # server has a whole file: what looks like it is somebody else's.
+        if not self._whole or isinstance(failure, CertificateError) or not _ambiguous(failure):
             self._forget_attempt()
-            raise failure
-        if not self._whole and turn.cancelled():
-            self._forget_attempt()  # the last piece never left, so no server has a whole file
             raise failure
         return self._settle(client, turn, failure)
 
@@ -290,10 +288,8 @@ class Upload:
         """
         turn.checking(failure.cause)
         lookup = Lookup(self.name, self.size, self._began or time.monotonic(), self._account.taken)
-        # Where the last piece never left there is nothing that could show up late.
-        looks = turn.patience.looks if self._whole else turn.patience.looks[:1]
         certain, seen = False, list[FileMetadata]()
-        for wait in looks:
+        for wait in turn.patience.looks:
             left = max(turn.left(), 0.0)
             if turn.wait(min(wait, left)) or not turn.renew():
                 certain = False
@@ -309,7 +305,7 @@ class Upload:
                     return seen[0]
                 seen = []  # another upload's, as it has turned out
         if certain and not seen:
-            self._unsure = self._unsure or self._whole
+            self._unsure = True
             self._forget_attempt()
             raise failure
         raise self._unknown(failure, seen)

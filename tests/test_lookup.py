@@ -153,20 +153,20 @@ def test_no_more_pages_than_needed(account):
 
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("after", [0, 3, 1 << 20])
-def test_what_never_left_whole_is_sent_again_after_one_look(account, after, reset):
-    """If the last piece had not left, one look is enough, and the file is sent again."""
+def test_what_never_left_whole_is_sent_again_at_once(account, after, reset):
+    """If the last piece had not left, no server has the file: nobody looks, and what looks like it is not taken."""
     watch = Watch()
+    alike = metadata("file_other", filename="big.bin", size_bytes=8 << 20, created_at=seconds_ago(0))
     first = breaks_off(after, reset=reset)
-    with seen(account, first, stored, payload=big(8 << 20), watch=watch) as (server, result, task):
-        assert (FileMetadata, 2, 1, 1) == (type(result), server.uploads, server.looks, len(server.files))
+    options = {"payload": big(8 << 20), "watch": watch, "listing": lists(alike)}
+    with seen(account, first, stored, **options) as (server, result, task):
+        assert ("file_0000", 2, 0, 1) == (result.id, server.uploads, server.looks, len(server.files))
     assert (False, ()) == (task.found, task.doubles)
-    assert [Checking, Retrying, Done] == [
-        type(event) for event in watch.events if isinstance(event, Checking | Retrying | Done)
-    ]
+    assert [Retrying, Done] == [type(event) for event in watch.events if isinstance(event, Checking | Retrying | Done)]
     assert [] == account.pending()
 
 
-def test_what_left_whole_is_looked_for_four_times(account):
+def test_what_left_is_looked_for_four_times(account):
     """A file that left whole is sent again only when four looks have not found it; a fifth looks for a second copy."""
     with seen(account, breaks_off(), stored) as (server, result, task):
         assert ("file_0000", 2, 5) == (result.id, server.uploads, server.looks)
