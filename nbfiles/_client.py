@@ -138,7 +138,7 @@ class Client:
         self.date: datetime | None = None  # when the server sent its latest answer, on its own clock
         self._extensions: dict[str, Any] = {} if trace is None else {"trace": trace}
         self._timeout = httpx.Timeout(CONNECT_TIMEOUT, write=STALL_TIMEOUT, read=ANSWER_TIMEOUT)
-        context = ssl_context(place.ca_bundle, os.environ.get("SSL_CERT_FILE", ""), os.environ.get("SSL_CERT_DIR", ""))
+        context = ssl_context(place.ca_bundle, os.getenv("SSL_CERT_FILE", ""), os.getenv("SSL_CERT_DIR", ""))
         # Loopback goes round every proxy: with a transport of its own, httpx does not even read the proxies' variables.
         loopback = is_loopback(urlsplit(place.base_url).hostname)
         direct = httpx.HTTPTransport(verify=context, limits=_LIMITS) if loopback else None

@@ -474,7 +474,7 @@ class _State:
 def default() -> Files:
     """Return the `Files` that the module's functions and the magics use."""
     if _State.files is None:
-        use(os.environ.get("NBFILES_API", "").strip() or "anthropic")
+        use(os.getenv("NBFILES_API", "").strip() or "anthropic")
     return cast("Files", _State.files)
 
 

@@ -489,7 +489,7 @@ def is_remote(folder: Path) -> bool:
 
 
 def _default_path() -> Path:
-    chosen = os.environ.get("NBFILES_LEDGER")
+    chosen = os.getenv("NBFILES_LEDGER")
     if chosen:
         return Path(chosen).absolute()
     from platformdirs import user_data_path

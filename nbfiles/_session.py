@@ -193,7 +193,7 @@ class Session:
         """
         ledger = shared(keep=self.config.ledger)
         if self.local:  # its port and its token are others each time
-            return ledger.account(f"local {os.environ.get('NBFILES_LOCAL_DIR', '')}", "")
+            return ledger.account(f"local {os.getenv('NBFILES_LOCAL_DIR', '')}", "")
         where, credential = self.find()
         return ledger.account(f"{where.base_url} {where.workspace_id}", credential.fingerprint)
 

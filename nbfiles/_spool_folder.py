@@ -40,7 +40,7 @@ def spool_folder() -> Path:
     ``NBFILES_SPOOL``, else ``nbfiles`` in Jupyter's runtime folder, which a kernel inherits from its server. Where
     there is no Jupyter (marimo), a folder in the user's cache, for the kernel alone.
     """
-    chosen = os.environ.get("NBFILES_SPOOL")
+    chosen = os.getenv("NBFILES_SPOOL")
     if chosen:
         return Path(chosen).expanduser()
     try:

@@ -367,7 +367,7 @@ class Store:
 
 def default_folder() -> Path:
     """Return where the local Files API keeps its files: ``NBFILES_LOCAL_DIR``, else in the user's data folder."""
-    chosen = os.environ.get("NBFILES_LOCAL_DIR")
+    chosen = os.getenv("NBFILES_LOCAL_DIR")
     if chosen:
         return Path(chosen)
     import platformdirs

@@ -85,7 +85,7 @@ FAILURES = {
     "expired": Failure(UPLOAD, lambda: Server(tls=old())),
     "wrong host": Failure(CALL, lambda: Server(tls=tls("other.test"))),
     "no TLS at all": Failure(IN_TIME, lambda: Server(silent), {"SCHEME": "https"}),
-    "no certificates": Failure(UPLOAD, environment={"SSL_CERT_FILE": "report.pdf"}),
+    "no certificates": Failure(CALL, environment={"SSL_CERT_FILE": "report.pdf"}),
     **{f"redirect {status}": at(answers(status, location="https://evil.test/?a=b")) for status in (301, 302, 303, 307)},
     "redirect 308": at(answers(308, location="http://[::1"), code=UPLOAD),
     **{f"{status} JSON": at(answers(status, BUSY, retry_after="0")) for status in (400, 401, 403, 404, 409, 429, 529)},

@@ -16,9 +16,14 @@ GATES = {
     "a redirect that is followed": r"follow_redirects *= *True|allow_redirects|max_redirects",
     "a certificate not looked at": r"verify *= *False|CERT_NONE|CERT_OPTIONAL|check_hostname|_create_unverified",
     "a folder told by a path's letters": r"\b(\w*path|\w*folder|\w*dir|str\(\w+\)|os\.fspath\(\w+\))\.startswith\(",
+    "the environment, which IPython's %xmode Verbose prints whole": r"os\.environ\b",
     "a shell's command, or a pickle read": r"shell *= *True|os\.system|os\.popen|pickle\.loads?\(|marshal\.",
 }
 ALLOWED = {
+    (
+        "_local_process.py",  # made for the child; nothing on the line can fail
+        'environment = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}',
+    ),
     ("_here.py", 'if not path.startswith("~"):'),  # what a person typed; no folder is judged by it
     ("_ledger.py", 'return str(folder).startswith("\\\\\\\\")'),  # a share of Windows; chooses a way to lock
 }
