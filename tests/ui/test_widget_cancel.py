@@ -66,7 +66,7 @@ def test_a_random_moment(
     lab = request.getfixturevalue(place)
     small = tmp_path / "small.csv"
     small.write_text("a,b\n1,2\n")
-    upstream.pace = 0.005
+    upstream.pace = 0.02
     notebook, widget, hands = show(lab, upstream.client, WIDGET)
     begun = time.monotonic()
     hands.drop(large)

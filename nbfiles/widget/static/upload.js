@@ -1,7 +1,7 @@
 // The browser's half of nbfiles.UploadWidget: takes files, brings their bytes to the kernel, shows how far they are.
 //
-// A `Desk` per widget has a `Row` for each file; `View`s of it come and go. What a person named is data: it becomes text
-// nodes, titles and labels only. The default of a parameter is also its type; further types are in `types.d.ts`.
+// A `Desk` per widget has a `Row` for each file; `View`s come and go. What a person named is data: it becomes text nodes,
+// titles and labels only. The default of a parameter is also its type; further types are in `types.d.ts`.
 
 const NB = "\u00a0";
 const DOT = `${NB}· `;
@@ -83,7 +83,7 @@ export function chosen(files) {
 	return [...(files ?? [])].map((file) => ({ file, path: file.webkitRelativePath || "" }));
 }
 
-/** The files of a paste, or its text as one. @param {DataTransfer | null} data */
+/** The files of a paste, or its text. @param {DataTransfer | null} data */
 export function pasted(data, when = new Date()) {
 	const time = when.toTimeString().slice(0, 8).replaceAll(":", ".");
 	const files = [...(data?.files ?? [])].map((file) => {
@@ -95,7 +95,7 @@ export function pasted(data, when = new Date()) {
 	return chosen(text ? [new File([text], `Pasted text ${time}.txt`, { type: "text/plain" })] : files);
 }
 
-/** The files of a drop, those in folders with their paths. @param {DataTransfer | null} data */
+/** The files of a drop, in folders too. @param {DataTransfer | null} data */
 export async function dropped(data) {
 	// All is taken before the first await: then it is gone.
 	const items = [...(data?.items ?? [])].filter(({ kind }) => kind === "file");
@@ -155,7 +155,7 @@ export class Speed {
 	}
 }
 
-/** What is in the air on the comm lane, and what goes next. The kernel acknowledges by offset. */
+/** What is in the air on the comm lane, and what goes next. */
 export class Flight {
 	constructor(size = 0, from = 0, piece = PIECE) {
 		this.size = size;
@@ -267,6 +267,7 @@ export class Row {
 	asked = 0; // since when the kernel owes an answer
 	missed = false; // for too long
 	timed = false; // its time is in the desk's
+	busy = false; // as it is drawn
 	speed = new Speed();
 	/** @type {Flight | null} */
 	flight = null;
@@ -585,7 +586,7 @@ export class Desk {
 		row.take(known);
 	};
 
-	/** The kernel is gone, and with it whatever was under way. */
+	/** The kernel is gone, and all that was under way. */
 	lose() {
 		for (const row of this.list) if (row.underWay) row.fail(`${LOST}file again.`);
 		this.lost = true;
@@ -680,7 +681,7 @@ export class Desk {
 		return states.filter((state) => this.number(state)).map((state) => `${this.number(state)} ${state}`);
 	}
 
-	/** Two views of one widget would say it twice. */
+	/** Two views would say it twice. */
 	speak(text = "", urgent = false) {
 		[...this.views][0]?.speak(text, urgent);
 	}
@@ -802,6 +803,7 @@ function item(row) {
 		const news = missed ? (desk.away ? "waiting for the Jupyter server" : "waiting for the kernel: a cell is running") : waits ? "queued" : row.speed.text(size);
 		const ends = underWay ? `Cancel ${label}` : `Remove ${label} from the list`;
 		const parts = [row.landed / size || 0, row.sent / size || 0];
+		row.busy = underWay;
 		const [here, there] = parts.map((part) => Math.floor(part * 100));
 		const [shape, tone] = (!missed && STATES[state]) || [ICONS.clock, "dim"];
 		icon(shape, tone, sign);
@@ -955,7 +957,7 @@ class View {
 		else if (does === "copy") this.copy(row);
 		else if (does === "retry") row.tell("retry");
 		else if (row.underWay) desk.cancel([row]);
-		else desk.remove([row]);
+		else if (!row.busy) desk.remove([row]); // else the button still says Cancel
 		desk.step();
 	}
 
