@@ -7,6 +7,7 @@ import os
 import socket
 import time
 import unicodedata
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from workbench import CANARY, QUICK, Watch, keeps_the_secret, manager
 
 import nbfiles
-from nbfiles._config import MAX_FILE_SIZE
+from nbfiles._config import LARGE_FILE_SIZE, MAX_FILE_SIZE
 from nbfiles._errors import Error, FileNameError, FileTooLargeError, InputError, SourceChangedError, SourceError
 from nbfiles._payload import file_payload
 from nbfiles._tasks import Upload
@@ -198,7 +199,8 @@ def sizes(trial: Trial) -> str:
     path = trial.folder / "sparse.bin"
     with path.open("wb") as file:
         file.truncate(size)
-    with world(trial) as here:
+    with world(trial) as here, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
         started = time.monotonic()
         try:
             sent = nbfiles.Files(base_url=here.url, api_key=CANARY).upload(path, progress=False, fresh=True)
@@ -206,6 +208,7 @@ def sizes(trial: Trial) -> str:
             assert time.monotonic() - started < 0.2
             assert (True, []) == (size > MAX_FILE_SIZE, here.server.wires)
             return "refused"
+    assert (size > LARGE_FILE_SIZE) == any("over 500 MB" in str(one.message) for one in warned)
     assert [(sent, size)] == [(file.id, file.size) for file in here.server.stored]
     return "sent"
 

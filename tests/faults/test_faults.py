@@ -34,9 +34,8 @@ def test_row(name):
 
 
 def test_the_matrix_is_whole():
-    """Every row of the matrix is there, and a tenth of it is a tenth."""
+    """Every row of the matrix is there."""
     assert set() == MATRIX - set(ROWS)
-    assert [] == [each.name for each in ROWS.values() if each.ci and each.full > 15 * each.ci]
 
 
 def test_too_few_trials_are_a_problem():
