@@ -111,6 +111,17 @@ def test_every_name_lands_in_its_folder(tmp_path, monkeypatch):
     assert [] == [path for root in ("/", "/tmp", Path.home().parent) for path in Path(root).glob(f"*{MARK}*")]
 
 
+def test_a_folder_beside_the_chosen_one_is_another(tmp_path):
+    """A name that leads to a folder whose name begins as the chosen one's does lands in the chosen one."""
+    for folder in ("in", "in-beside"):
+        (tmp_path / folder).mkdir()
+    whole = metadata("file_1", filename="../in-beside/made.csv", size_bytes=3)
+    with Server(answers(200, whole), answers(200, b"123")) as server:
+        (result,) = manager(server.url).run([Download("file_1", tmp_path / "in", overwrite=False)], Watch())
+    assert tmp_path / "in" / "made.csv" == result
+    assert [result] == [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 # ---- links -----------------------------------------------------------------------------------------------------------
 
 

@@ -267,7 +267,7 @@ export class Row {
 	asked = 0; // since when the kernel owes an answer
 	missed = false; // for too long
 	timed = false; // its time is in the desk's
-	busy = false; // as it is drawn
+	busy = false; // as drawn
 	speed = new Speed();
 	/** @type {Flight | null} */
 	flight = null;
@@ -957,7 +957,7 @@ class View {
 		else if (does === "copy") this.copy(row);
 		else if (does === "retry") row.tell("retry");
 		else if (row.underWay) desk.cancel([row]);
-		else if (!row.busy) desk.remove([row]); // else the button still says Cancel
+		else if (!row.busy) desk.remove([row]); // or it still says Cancel
 		desk.step();
 	}
 
