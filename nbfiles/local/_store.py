@@ -7,6 +7,7 @@
     incoming/OWNER-n     bytes that are still arriving
     incoming/OWNER.lock  held by the process they arrive at, for as long as it lives
     start.lock           held while a process opens the folder
+    reserve              room on the disk, given up for a delete when there is no other
 
 A file is acknowledged only when it is durable, in this order: write, fsync, then inside one write transaction rename
 into ``blobs``, fsync of the folder, row, commit. A delete goes the other way: row, then bytes. So a crash can leave
@@ -44,6 +45,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # 
 _TIME_LENGTH, _KEY_LENGTH = 9, 24
 _KEY = re.compile(rf"[0-9A-Za-z]{{{_KEY_LENGTH}}}", re.ASCII)
 
+RESERVE = 256 << 10  # bytes: more than the log of one delete takes
 BUSY_WAIT = 30.0  # seconds that a writer waits for another process's transaction, which lasts milliseconds
 _VERSION = 1
 _SCHEMA = """
@@ -120,6 +122,7 @@ class Store:
         self._folder = folder
         self._blobs = folder / "blobs"
         self._incoming = folder / "incoming"
+        self._reserve = folder / "reserve"
         self._numbers = count()
         self._owner = secrets.token_hex(8)
         # Writers queue in the process before they queue at SQLite; readers pass them, as WAL lets them.
@@ -157,6 +160,7 @@ class Store:
                 self._sweep_incoming()
                 self._sweep_blobs()
             opened.enter_context(self._alive())
+            self._keep_reserve()
         finally:
             starting.release()
 
@@ -264,12 +268,34 @@ class Store:
         key = _key_of(file_id)
         if key is None:
             return False
+        try:
+            found = self._delete_row(key)
+        except sqlite3.OperationalError as error:
+            if not _is_full(error) or not self._reserve.exists():
+                raise
+            _remove(self._reserve)  # a full disk has no room for the note that something went
+            found = self._delete_row(key)
+        if found:
+            _remove(self._blobs / key)  # the file went with its row
+        self._keep_reserve()
+        return found
+
+    def _delete_row(self, key: str) -> bool:
         with self._transaction() as write:
             found = write.execute("DELETE FROM files WHERE key = ?", (key,)).rowcount == 1
             write.execute("COMMIT")
-        if found:
-            _remove(self._blobs / key)  # the file went with its row
         return found
+
+    def _keep_reserve(self) -> None:
+        """Make the file whose room a delete may need; where there is none now, a later delete makes it."""
+        if self._reserve.exists():
+            return
+        try:
+            handle = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as reserve:
+                reserve.write(os.urandom(RESERVE))  # nothing that a file system could leave out
+        except OSError:
+            _remove(self._reserve)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -425,6 +451,10 @@ def _remove(path: Path) -> None:
     """Remove bytes. What cannot go now (Windows: somebody reads it) the next sweep takes; a folder is not ours."""
     with suppress(OSError):
         path.unlink()
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR"))
 
 
 def _is_sound(row: tuple[Any, ...]) -> bool:
