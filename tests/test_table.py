@@ -39,10 +39,10 @@ def failed(error: str = "Claude is busy.") -> Row:
     )
 
 
-def hostile(text: str) -> FileTable:
-    """Return a table with `text` in every place that a person or a server fills."""
+def hostile(text: str, error: str = "") -> FileTable:
+    """Return a table with `text` in every place that a person or a server fills; two columns give way to an error."""
     file = FileMetadata(text, text, text, text, 96, NOW, None, NOW + timedelta(days=1))
-    row = Row.of(file, variable=text, status=text, origin=text, source=text, digest=text, error=text)
+    row = Row.of(file, variable=text, status=text, origin=text, source=text, digest=text, error=error)
     return file_table([row], headline=text, shown=COLUMNS)
 
 
@@ -195,16 +195,20 @@ def test_the_page_reads_without_styles() -> None:
     assert "412\u00a0kB" == "".join(cells["size_bytes"].itertext())
 
 
+@pytest.mark.parametrize("error", [False, True])
 @pytest.mark.parametrize("payload", PAYLOADS)
-def test_no_payload_becomes_markup(payload: str) -> None:
+def test_no_payload_becomes_markup(payload: str, error: bool) -> None:
     """A text in any column or the headline adds no element and no attribute to the table."""
-    assert shape(hostile(harmless(payload))._repr_html_()) == shape(hostile(payload)._repr_html_())
+    plain = harmless(payload)
+    expected = shape(hostile(plain, plain * error)._repr_html_())
+    assert expected == shape(hostile(payload, payload * error)._repr_html_())
 
 
-def test_no_hidden_character_is_shown_raw() -> None:
+@pytest.mark.parametrize("error", [False, True])
+def test_no_hidden_character_is_shown_raw(error: bool) -> None:
     """No character that is not seen reaches the page or the terminal from any column; lines are the table's own."""
     for char in HIDDEN:
-        table = hostile(f"a{char}b.pdf")
+        table = hostile(text := f"a{char}b.pdf", text * error)
         assert set() == raw_hidden(table._repr_html_()), f"U+{ord(char):04X}"
         text = repr(table)
         assert 3 == text.count("\n"), f"U+{ord(char):04X}"
