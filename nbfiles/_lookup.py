@@ -58,15 +58,17 @@ class Lookup:
         """
         page = client.page({})
         since = self._since(client.date)
-        found = [file for file in page.files if self._fits(file, since)]
-        pages, ordered = 1, _newest_first(page.files)
-        # The API lists the newest first; where that holds, what follows an older file is older still.
-        while page.next and not (ordered and page.files and page.files[-1].created_at < since):
+        files = list(page.files)
+        pages = 1
+        # The API lists the newest first; where that holds, what follows an older file is older still. One file alone
+        # does not show in which order they come.
+        while page.next and not (len(files) > 1 and files[-1].created_at < since and _newest_first(files)):
             if pages >= MOST_PAGES:
                 raise ResponseError("the server's list of files does not end")
             page = client.page(page.next)
-            found += [file for file in page.files if self._fits(file, since)]
-            pages, ordered = pages + 1, ordered and _newest_first(page.files)
+            files += page.files
+            pages += 1
+        found = [file for file in files if self._fits(file, since)]
         taken = self._taken(file.id for file in found)
         return list({file.id: file for file in found if file.id not in taken}.values())
 

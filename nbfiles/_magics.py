@@ -155,8 +155,18 @@ def _in_one_line(error: Error) -> Error:
     """Make IPython show `error` as one line. It stays what it is: ``except nbfiles.UploadError`` catches it."""
     from nbfiles._receipt import error_line
 
-    error._render_traceback_ = lambda: [error_line(error)]  # type: ignore[attr-defined]  # IPython's hook
+    error._render_traceback_ = _Line(error_line(error))  # type: ignore[attr-defined]  # IPython's hook
     return error.with_traceback(None)
+
+
+class _Line:
+    """A line in place of a traceback; unlike a lambda it can be pickled with its error."""
+
+    def __init__(self, line: str) -> None:
+        self._line = line
+
+    def __call__(self) -> list[str]:
+        return [self._line]
 
 
 def _would_be_shown() -> bool:

@@ -116,7 +116,7 @@ class Payload:
             left = self.size
             held = b""
             while left:
-                piece = reader.read(min(CHUNK, left))
+                piece = self._read(reader, min(CHUNK, left))
                 if not piece:
                     raise self._changed("became shorter")
                 left -= len(piece)
@@ -125,13 +125,21 @@ class Payload:
                 if held:
                     yield held
                 held = piece
-            if reader.read(1):
+            if self._read(reader, 1):
                 raise self._changed("became longer")
             check = getattr(reader, "check_unchanged", None)
             if check is not None and not check():
                 raise self._changed("was written to")
             if held:
                 yield held
+
+    def _read(self, reader: BinaryIO, size: int) -> bytes:
+        """Read on. What the disk refuses is the source's fault, and must not be taken for the connection's."""
+        try:
+            return reader.read(size)
+        except OSError as error:
+            why = visible(error.strerror or "input/output error")
+        raise SourceError(f"{visible(self.source)} cannot be read: {why}", "Nothing was bound. Copy it first.")
 
     def close(self) -> None:
         """Remove what the payload keeps on disk. May be called twice."""
@@ -232,6 +240,8 @@ def file_payload(
     """
     path = Path(path)
     info, head = _look(path)
+    if head and not info.st_size:  # as in /proc
+        raise SourceError(f"{visible(str(path))} has content and no size, so it is made up as it is read", _way_out(0))
     version = _version(info)
     name = check_filename(path.name if name is None else name)
     return Payload(

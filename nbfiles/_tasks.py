@@ -38,7 +38,7 @@ from nbfiles._payload import Digest
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from nbfiles._client import Client
@@ -231,11 +231,12 @@ class Upload:
     def _send(self, client: Client, turn: Turn) -> FileMetadata:
         fields = {} if self._expires is None else {"expires_in_seconds": str(self._expires)}
         multipart = Multipart(self.payload, fields)
-        metadata = client.upload(multipart, self._body(multipart, turn), expires=self._expires)
+        with contextlib.closing(self._body(multipart, turn)) as body:  # and so the source's file, wherever it ended
+            metadata = client.upload(multipart, body, expires=self._expires)
         self._check(metadata)
         return metadata
 
-    def _body(self, multipart: Multipart, turn: Turn) -> Iterator[bytes]:
+    def _body(self, multipart: Multipart, turn: Turn) -> Generator[bytes]:
         """Yield the body; count what the socket took, hash what the file holds, and stop if cancelled."""
         digest = None if self.payload.digest else Digest()
         turn.progress(0)

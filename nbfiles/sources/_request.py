@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from nbfiles._errors import InputError
-from nbfiles._names import PURPOSES, visible
+from nbfiles._names import PURPOSES, check_filename, visible
 
 if TYPE_CHECKING:
     from nbfiles._payload import Payloads
@@ -49,7 +49,7 @@ class Request:
     Raises
     ------
     InputError
-        If `for_` is no purpose, or a number of rows is negative.
+        If `name` is no file name, `for_` is no purpose, or a number of rows is negative.
     """
 
     label: str = ""
@@ -66,6 +66,8 @@ class Request:
     lossy: bool = False
 
     def __post_init__(self) -> None:
+        if self.name is not None:
+            check_filename(self.name)
         if self.for_ not in PURPOSES:
             raise InputError(f"for_ cannot be {visible(str(self.for_))}", f"It is one of {', '.join(PURPOSES)}.")
         for word, rows in (("max_rows", self.max_rows), ("sample", self.sample)):
