@@ -50,9 +50,10 @@ def lost(trial: Trial, when: str | int, **fields: Any) -> Step:
 
 
 def found(here: World, call: Call) -> str:
-    """See that the file was sent once and its id found again."""
+    """See that the file was sent once and its id found again, by a look at the list."""
     assert call.bound is not None, repr(call.error)
     assert 1 == here.server.uploads
+    assert here.server.looks, "nobody looked"
     return "found"
 
 
