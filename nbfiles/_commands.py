@@ -195,23 +195,25 @@ def _send(
         display.clear()
         raise
     seconds = time.monotonic() - started
-    table, bound = _bind(parts, outcomes, notebook, local=session.local)
+    table, bound = _ids_of(parts, outcomes, local=session.local)
     failure = _failure(parts, outcomes, table, notebook)
     if failure is not None:
         display.clear()
+        notebook.names.update(bound)
         if len(outcomes) > 1:
             notebook.show(table)
         raise failure
     chose_type = "type" not in command.options
     notes = [*notes, *session.ledger_notes()]
-    display.finish(_done(outcomes, bound, seconds, notes, local=session.local, chose_type=chose_type))
+    display.finish(_done(outcomes, list(bound), seconds, notes, local=session.local, chose_type=chose_type))
+    notebook.names.update(bound)  # last, and all in one step: an interrupt comes before it or does not divide it
     return table
 
 
-def _bind(
-    parts: Sequence[_Part], outcomes: Sequence[Outcome], notebook: Notebook, *, local: bool
-) -> tuple[FileTable, list[str]]:
-    """Bind the names whose files all arrived; return the table and those names."""
+def _ids_of(
+    parts: Sequence[_Part], outcomes: Sequence[Outcome], *, local: bool
+) -> tuple[FileTable, dict[str, FileId | list[FileId]]]:
+    """Return the table, and what the names get whose files all arrived."""
     rows, bound = list[Row](), dict[str, Any]()
     left = iter(outcomes)
     for part in parts:
@@ -223,9 +225,7 @@ def _bind(
             continue
         ids = [FileId.of(outcome.metadata) for outcome in mine if outcome.metadata is not None]
         bound[part.target] = ids if part.payloads.many else ids[0]
-    table = remember(file_table(rows, local=local))
-    notebook.names.update(bound)  # all names in one step, which no interrupt can divide
-    return table, list(bound)
+    return remember(file_table(rows, local=local)), bound
 
 
 def _failure(parts: Sequence[_Part], outcomes: Sequence[Outcome], table: FileTable, notebook: Notebook) -> Error | None:

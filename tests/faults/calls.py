@@ -83,7 +83,7 @@ class World:
     ) -> Call:
         """Upload new content through some door, and see that the promises are kept; `most` files may be stored."""
         chance = self.trial.random
-        content = chance.randbytes(chance.choice((1, 100, 5_000, 300_000)) if size is None else size)
+        content = chance.randbytes(chance.choice((16, 100, 5_000, 300_000)) if size is None else size)  # no two alike
         call = Call(name or f"{chance.getrandbits(32):08x}.bin", content)
         door = door or chance.choice(DOORS)
         source: Any = content
