@@ -248,10 +248,10 @@ class Upload:
                 self._begin()
             done += len(chunk)
             self._whole = done == multipart.content_length
+            if self._whole and digest is not None:
+                self.digest = str(digest)
             yield chunk
             turn.progress(min(max(0, done - multipart.head_size), self.size))
-        if digest is not None:
-            self.digest = str(digest)
         turn.limit(turn.patience.answer)
 
     def _begin(self) -> None:

@@ -470,9 +470,7 @@ def test_what_has_landed_is_not_refused():
     """A line of what is there passes."""
     refuse_not_landed(parse_upload("df[df.x > 3] as big, data/*.csv --expires 7d --no-index --jobs 8"))
     refuse_not_landed(parse_files("delete file_011 -y"))
-    assert {"zip", "split", "one", "on", "duplicates", "all"} == {
-        o.key for o in _options.OPTIONS if not o.landed
-    }
+    assert {"zip", "split", "one", "on", "duplicates", "all"} == {o.key for o in _options.OPTIONS if not o.landed}
 
 
 def test_python_values_are_checked_when_they_are_known():

@@ -56,6 +56,7 @@ def test_a_lost_answer_is_found_by_looking(account):
     with seen(account, lost, watch=watch) as (server, result, task):
         assert ("file_0000", 1, 1) == (result.id, server.uploads, server.looks)
     assert (True, False, ()) == (task.found, task.reused, task.doubles)
+    assert task.digest.startswith("blake3:")
     assert [Checking, Done] == [type(event) for event in watch.events if isinstance(event, Checking | Done)]
     assert ([], {"file_0000"}) == (account.pending(), account.taken(["file_0000", "file_0001"]))
 

@@ -487,7 +487,9 @@ def test_signals(local_api, client, number):
     local_api.process.send_signal(number)
     assert b"" == local_api.process.communicate(timeout=10)[1]
     assert 0 == local_api.process.returncode
-    assert {"files.sqlite", "blobs", "incoming", "reserve", "start.lock"} == {path.name for path in local_api.dir.iterdir()}
+    assert {"files.sqlite", "blobs", "incoming", "reserve", "start.lock"} == {
+        path.name for path in local_api.dir.iterdir()
+    }
 
 
 def test_until_stdin_closes(tmp_path, start_local_api):
