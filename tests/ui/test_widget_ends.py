@@ -52,8 +52,8 @@ def small(tmp_path: Path) -> Path:
 
 
 def hold_back(notebook: OpenNotebook) -> None:
-    """See that a large file does not come whole to the kernel for a minute, by either lane."""
-    slow(notebook, 300_000)
+    """See that a large file does not come whole to the kernel for a while, by either lane."""
+    slow(notebook, 1_000_000)
     lose(notebook, "in", '"kind": "ack"')
 
 
