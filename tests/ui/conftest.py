@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import NOTEBOOKS, Lab, chromium, lab_server, local_environment
+from upstream import Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,3 +69,10 @@ def notebook7(server: Server, browser: Browser) -> Lab:
 def notebook7_without_extension(server: Server, browser: Browser) -> Lab:
     """A Notebook 7 whose server has no nbfiles extension."""
     return Lab(*server("notebook", extension=False), browser)
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """A Files API of the test's own, which does what the test says."""
+    with Upstream() as server:
+        yield server

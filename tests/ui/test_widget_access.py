@@ -7,26 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab import DARK, LIGHT, sha256
-from upstream import Upstream
 from widget import held, lines, show, until_ended, until_said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from lab import Lab
     from playwright.sync_api import Locator
+    from upstream import Upstream
 
 WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports", max_bytes=3_000_000)'
 CELLS = "() => window.jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.sharedModel.source)"
 FOCUS = "() => document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    """A Files API that does what a test says."""
-    with Upstream() as server:
-        yield server
 
 
 def busy(exchange: object) -> None:

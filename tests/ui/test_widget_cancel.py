@@ -15,7 +15,6 @@ from widget import show, until_ended, until_said
 from workbench import becomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from lab import Lab
@@ -24,13 +23,6 @@ if TYPE_CHECKING:
 TRIALS = 50 if os.environ.get("NBFILES_TRIALS") == "full" else 5
 WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports", jobs=2, fresh=True)'
 LARGE = 10_000_000  # two pieces over the comm, and more than a socket holds
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    """A Files API in front of which a cancelled file can be seen to end."""
-    with Upstream() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

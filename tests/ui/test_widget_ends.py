@@ -16,7 +16,6 @@ from widget import lines, notices, show, until_ended, until_said
 from workbench import becomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from lab import OpenNotebook
@@ -26,13 +25,6 @@ WIDGET = 'picker = nbfiles.UploadWidget(files=files, bind="reports")\npicker'
 LANES = pytest.mark.parametrize("place", ["lab", "lab_without_extension"])
 KERNEL = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
 RESTARTED = "The kernel restarted. Choose the file again."
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    """A Files API that takes everything."""
-    with Upstream() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ from widget import show, until_ended, until_said
 from workbench import becomes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from doubles import Exchange
@@ -20,13 +19,6 @@ if TYPE_CHECKING:
 
 LANDINGS = "() => performance.getEntriesByType('resource').filter(one => one.name.includes('/nbfiles/landing/')).length"
 WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports")'
-
-
-@pytest.fixture
-def upstream() -> Iterator[Upstream]:
-    """A Files API that does what a test says."""
-    with Upstream() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
