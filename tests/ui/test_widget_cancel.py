@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lab import sha256
 from upstream import Upstream, globally, spooled
-from widget import show, until_ended, until_said
+from widget import lines, show, until_ended, until_said
 from workbench import becomes
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ def test_cancel_all(lab: Lab, upstream: Upstream, large: Path, tmp_path: Path) -
     notebook, widget, hands = show(lab, upstream.client, WIDGET)
     hands.drop(first, large, *others)
     until_said(widget, "file_")
-    assert becomes(3, lambda: len(upstream.names), 30)
+    began = sorted(path.name for path in (first, large, others[0]))
+    assert becomes(began, lambda: sorted(upstream.names), 30), (upstream.names, lines(widget))
     widget.get_by_role("button", name="Cancel all").click()
     until_said(widget, "Cancelling: it has been sent, and is deleted when the answer comes.")
     upstream.go_on.set()
