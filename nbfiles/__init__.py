@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from nbfiles._models import DeletedFile, FileId, FileMetadata
     from nbfiles._table import FileTable
     from nbfiles.sources import text
-    from nbfiles.widget import UploadWidget
+    from nbfiles.widget import FileBrowser, UploadWidget
 
     last: FileTable | None
 
@@ -83,6 +83,7 @@ __all__ = [
     "DeadlineError",
     "DeletedFile",
     "Error",
+    "FileBrowser",
     "FileExpiredError",
     "FileId",
     "FileMetadata",
@@ -133,6 +134,7 @@ _HOMES = {
     "FileMetadata": "_models",
     "FileTable": "_table",
     "NbFiles": "_config",
+    "FileBrowser": "widget",
     "UploadWidget": "widget",
     "login": "_credentials",
     "text": "sources",
