@@ -42,7 +42,11 @@ def others(count: int) -> list[dict[str, Any]]:
         name, kind = KINDS[number % len(KINDS)]
         then = now - timedelta(seconds=600 + (count - number) * 311)
         fields = {"filename": name.format(number), "mime_type": kind, "created_at": then.isoformat()}
-        fields |= {"size_bytes": int(10 ** chance.uniform(1, 8.6)), "downloadable": number % 7 == 3}
+        made_by_code = number % 7 == 3
+        fields |= {
+            "size_bytes": 100 if made_by_code else int(10 ** chance.uniform(1, 8.6)),
+            "downloadable": made_by_code,
+        }
         made.append(metadata(f"file_{chance.randrange(10**24):024}", **fields))
     for file, name in zip(reversed(made), (PWNED, HIDDEN), strict=False):
         file["filename"] = name
