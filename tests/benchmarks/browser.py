@@ -117,4 +117,4 @@ def _scroll(page: Page, browser: Locator) -> None:
 def _refresh(page: Page, browser: Locator) -> None:
     browser.get_by_role("button", name="Refresh").click()
     page.wait_for_timeout(500)
-    browser.get_by_text("Listing the files").wait_for(state="hidden", timeout=60_000)
+    browser.locator(".nbf-selbar", has_text="selected").wait_for(timeout=60_000)
