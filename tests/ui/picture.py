@@ -70,7 +70,7 @@ def take_browser(lab: Lab) -> None:
     browser = notebook.page.locator(".nbf-browse")
     browser.locator("tr[data-row]").first.wait_for()
     browser.get_by_role("searchbox").fill("int")
-    browser.get_by_role("button", name="Size", exact=True).click()
+    browser.get_by_role("button", name="Expires", exact=True).click()
     notebook.page.wait_for_timeout(500)
     for row in (0, 1, 3):
         browser.locator("tr[data-row]").nth(row).locator("input").click()
