@@ -46,6 +46,7 @@ _TIME_LENGTH, _KEY_LENGTH = 9, 24
 _KEY = re.compile(rf"[0-9A-Za-z]{{{_KEY_LENGTH}}}", re.ASCII)
 
 RESERVE = 256 << 10  # bytes: more than the log of one delete takes
+LOG_PAGES = 32  # of 4 KiB, at which SQLite's log is written back into the index
 BUSY_WAIT = 30.0  # seconds that a writer waits for another process's transaction, which lasts milliseconds
 _VERSION = 1
 _SCHEMA = """
@@ -477,6 +478,9 @@ def _connect(index: Path) -> sqlite3.Connection:
     """Open the index; every statement is its own transaction unless one is begun."""
     connection = sqlite3.connect(index, timeout=BUSY_WAIT, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = FULL")
+    # The log may not eat what a small disk has left: by itself it grows to 4 MB before it is written back, and stays.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {RESERVE}")
     connection.execute("PRAGMA fullfsync = ON")  # macOS: through the drive's own cache; elsewhere without effect
     return connection
 

@@ -77,6 +77,15 @@ ODD_IDS = ["", "x", "file_local_", "file_local_../../etc/passwd12345", "../files
            "file_local_%2e%2e%2f" + "a" * 15]  # fmt: skip
 
 
+def test_room_comes_back(folder):
+    """What files that came and went leave behind does not grow with them: not SQLite's log, not its index."""
+    with Store(folder) as store:
+        for _ in range(300):
+            assert store.delete(put(store).id)
+        left = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != "reserve")
+    assert left < _store.RESERVE
+
+
 @pytest.mark.parametrize("file_id", ODD_IDS)
 def test_odd_ids(folder, file_id):
     """An id of another form is not found, and deletes nothing."""
