@@ -27,7 +27,7 @@ from nbfiles._progress import Count, observer
 from nbfiles._results import found_twice, origin, remember, variable
 from nbfiles._rounds import Round, Rounds
 from nbfiles._table import LISTED, Row, file_table
-from nbfiles._watched import Stage, Watched
+from nbfiles._watched import HaltedError, Stage, Watched
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -211,7 +211,11 @@ class Deletion:
         self._session = session
         # What is known of each file whose turn has come. Workers write it, so that it is there when they are stopped.
         self._came: dict[str, Any] = {}
-        self._stopped = False
+        self._stopped = self._halted = False
+
+    def halt(self) -> None:
+        """Begin with no further file; those that are under way are waited for."""
+        self._halted = True
 
     def rounds(self, *, quiet: bool = False) -> Rounds[FileTable]:
         """Delete, and look for those whose answer was lost; return the table, which is ``nbfiles.last`` then.
@@ -219,12 +223,16 @@ class Deletion:
         A Ctrl-C passes when `nbfiles.last` says what was done by then.
         """
         files = self.plan.going
-        tasks = [Watched(self._session.deletion(file.id), partial(self._note, file.id)) for file in files]
+        tasks = [
+            Watched(self._session.deletion(file.id), partial(self._note, file.id), lambda: self._halted)
+            for file in files
+        ]
         display = observer(quiet=quiet, count=Count("deleted", lambda: self._count("deleted"), len(files)))
         try:
             results = yield Round(tasks, display)
-            self._came.update((file.id, result) for file, result in zip(files, results, strict=True))
-            lost = [file.id for file in files if isinstance(self._came[file.id], _MAY_HAVE_WORKED)]
+            came = zip(files, results, strict=True)
+            self._came.update((file.id, result) for file, result in came if not isinstance(result, HaltedError))
+            lost = [one for one, result in self._came.items() if isinstance(result, _MAY_HAVE_WORKED)]
             looked = yield Round([self._session.metadata(one) for one in lost])
             gone = [one for one, result in zip(lost, looked, strict=True) if isinstance(result, NotFoundError)]
             self._session.account().forget(gone)

@@ -27,6 +27,10 @@ class Stage(enum.Enum):
     BEGUN = "begun"
 
 
+class HaltedError(Error):
+    """What a task ends with that was not begun, because somebody halted its run."""
+
+
 class Watched(Generic[T]):
     """A task that tells what comes of every attempt.
 
@@ -36,14 +40,29 @@ class Watched(Generic[T]):
         Does the work, and says when it may be repeated.
     tell : callable
         Gets `Stage.BEGUN` when an attempt begins, then its result or its `Error`; called on a worker's thread.
+    halted : callable, optional
+        Whether nothing is to be begun any more.
     """
 
-    def __init__(self, task: Task[T], tell: Callable[[T | Error | Stage], object]) -> None:
+    def __init__(
+        self,
+        task: Task[T],
+        tell: Callable[[T | Error | Stage], object],
+        halted: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.name, self.size, self.timeout = task.name, task.size, task.timeout
-        self._task, self._tell = task, tell
+        self._task, self._tell, self._halted = task, tell, halted
 
     def attempt(self, client: Client, turn: Turn) -> T:
-        """Try once."""
+        """Try once.
+
+        Raises
+        ------
+        HaltedError
+            If it is too late to begin.
+        """
+        if self._halted():
+            raise HaltedError("it was not begun any more")
         self._tell(Stage.BEGUN)
         try:
             result = self._task.attempt(client, turn)
