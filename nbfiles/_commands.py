@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from nbfiles._rounds import Rounds
     from nbfiles._table import FileTable
     from nbfiles._usage import Usage
+    from nbfiles.widget import FileBrowser
 
 T = TypeVar("T")
 
@@ -471,6 +472,13 @@ def _use(command: Command, notebook: Notebook) -> None:
         notebook.show(_receipt.switched(local=default().session.local))
 
 
+def _browse(command: Command, notebook: Notebook) -> FileBrowser:  # noqa: ARG001  # like the other verbs
+    """Return the files as a widget, which the notebook shows."""
+    from nbfiles.widget import FileBrowser  # with all of ipywidgets, which nobody else needs
+
+    return FileBrowser()
+
+
 _VERBS: dict[str, Callable[[Command, Notebook], Any]] = {
     "list": _list,
     "info": _info,
@@ -480,6 +488,7 @@ _VERBS: dict[str, Callable[[Command, Notebook], Any]] = {
     "duplicates": _duplicates,
     "usage": _usage,
     "pending": _pending,
+    "browse": _browse,
     "use": _use,
 }
 

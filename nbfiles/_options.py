@@ -130,15 +130,12 @@ class Verb:
         What may follow it besides options; ids and the place are then required.
     meant : tuple of str, default ()
         Other tools' words for it.
-    landed : bool, default True
-        Whether what it does is there.
     """
 
     name: str
     help: str
     takes: Literal["", "ids", "place"] = ""
     meant: tuple[str, ...] = ()
-    landed: bool = True
 
 
 VERBS: tuple[Verb, ...] = (
@@ -152,7 +149,7 @@ VERBS: tuple[Verb, ...] = (
     Verb("duplicates", "files stored more than once", meant=("dups", "dupes")),
     Verb("usage", "how much is stored", meant=("du", "df", "quota", "space")),
     Verb("pending", "uploads whose outcome is unknown", meant=("status", "unknown", "journal")),
-    Verb("browse", "a table to search, select and delete in", meant=("browser", "open", "view", "ui"), landed=False),
+    Verb("browse", "a table to search, select and delete in", meant=("browser", "open", "view", "ui")),
     Verb("use", "where files go: local or anthropic", "place", meant=("switch", "connect", "login")),
 )
 
@@ -306,14 +303,13 @@ def help_text(magic: Magic) -> str:
     Returns
     -------
     str
-        Examples, usage, and one line for each option (and verb) that has landed.
+        Examples, usage, and one line for each verb, and each option that has landed.
     """
     examples = _columns([(line, says) for line, says in _EXAMPLES[magic]])
     parts = [examples, _USAGE[magic] + "\n" + _WORDS[magic]]
     if magic == "files":
-        landed = [verb for verb in VERBS if verb.landed]
-        parts.append("Verbs\n" + _columns([(verb.name, verb.help) for verb in landed]))
-        for title, places in _titles([verb.name for verb in landed]):
+        parts.append("Verbs\n" + _columns([(verb.name, verb.help) for verb in VERBS]))
+        for title, places in _titles([verb.name for verb in VERBS]):
             parts.append(f"{title}\n{_columns(_rows(places))}")
     else:
         parts.append("Options\n" + _columns(_rows((magic,))))

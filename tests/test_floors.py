@@ -30,8 +30,9 @@ FLOORS = {
     "_results": 7.5, "_arguments": 7.5,
     "_rounds": 7.6, "_deletion": 7.7, "_usage": 7.7,
     "_files": 8,
+    "widget": 8.5,
     "_commands": 9, "_completion": 9,
-    "_magics": 10, "widget": 10,
+    "_magics": 10,
     "__init__": 11,
     # Other processes: nobody imports them (their floor is the roof), and they import what is on floor 4 or below.
     "local": ROOF, "server": ROOF,

@@ -452,7 +452,6 @@ def test_other_mistakes_have_their_own_advice(parse, line, message):
         ("upload", "--notebook as nb",
          "--notebook is not there yet; upload the notebook's file: %upload notebook.ipynb", "--notebook"),
         ("upload", '"s3://b/a"', "URLs are not there yet; download the file and upload it from here", '"s3://b/a"'),
-        ("files", "browse", "%files browse is not there yet; %files list, info, download and delete are", "browse"),
     ],
 )  # fmt: skip
 def test_what_has_not_landed_is_refused_at_its_place(magic, line, message, marked):

@@ -470,6 +470,14 @@ LISTINGS = (
 )
 
 
+def test_files_browse(filed):
+    """``%files browse`` returns a browser of the same files, which the notebook shows."""
+    browser = filed.do("browser = %files browse\nbrowser")
+    listed = filed.do("%files list --quiet\nimport nbfiles\nnbfiles.last")
+    assert sorted(listed["id"]) == sorted(browser.table["id"])
+    browser.close()
+
+
 def test_files_list(filed):
     """Every filter keeps what it says, in the order that is asked for, in a table of the same columns and dtypes."""
     for options, names in LISTINGS:
