@@ -518,7 +518,6 @@ def test_files_info(filed):
         ("%files delete a", "there is nobody here to ask. Add -y to delete without asking."),
         ("%files prune", "prune needs to be told what: --older, --larger, "),
         ("%files prune --match a.txt", "there is nobody here to ask. Add -y to delete without asking."),
-        ("%files browse", "%files browse is not there yet"),
     ],
 )
 def test_files_that_cannot_be(filed, monkeypatch, local_api, line, message):
@@ -781,7 +780,11 @@ def completing(shell, place):
         ("%%upload n.md as ", "i", ["ids"]),
         ("%%upload n.md ", "--exp", ["--expires"]),
         ("table = %upload ", "sal", ["sales", "sales.csv"]),
-        ("%files ", "", ["list", "info", "download", "delete", "prune", "duplicates", "usage", "pending", "use"]),
+        (
+            "%files ",
+            "",
+            ["list", "info", "download", "delete", "prune", "duplicates", "usage", "pending", "browse", "use"],
+        ),
         ("%files ", "dow", ["download"]),
         ("%files info ", "", ["ids", "report_id"]),
         ("%files info ", "rep", ["report_id"]),
