@@ -62,13 +62,7 @@ class FilesAccessor:
         InputError
             If the frame has no column ``id``, or more than one.
         """
-        found = list(self._frame.columns).count("id")
-        if found != 1:
-            raise InputError(
-                "the frame has no column id" if not found else f"the frame has {found} columns called id",
-                "Keep that column of a table of %files or %upload.",
-            )
-        ids = self._frame["id"].tolist()
+        ids = self._column("id")
         described = self._described(len(ids))
         return [
             FileId(value, None if row is None else _metadata(value, row))
@@ -84,11 +78,8 @@ class FilesAccessor:
         InputError
             If the frame has no column ``id`` or ``size_bytes``.
         """
-        ids = self.ids()
-        if list(self._frame.columns).count("size_bytes") != 1:
-            raise InputError("the frame has no column size_bytes", "Keep that column of a table of %files or %upload.")
-        known = dict(zip(self._frame["id"], self._frame["size_bytes"], strict=True))
-        return sum(int(known[one]) for one in dict.fromkeys(ids) if not pd.isna(known[one]))
+        sizes = dict(zip(self._column("id"), self._column("size_bytes"), strict=True))
+        return sum(int(size) for one, size in sizes.items() if isinstance(one, str) and one and not pd.isna(size))
 
     def blocks(self) -> list[dict[str, Any]]:
         """Return a Messages content block for each file, each once (see `FileId.block`).
@@ -163,6 +154,17 @@ class FilesAccessor:
         if FilesAccessor.client is None:
             raise Error("nobody is here to act on files", "Write import nbfiles first.")
         return FilesAccessor.client()
+
+    def _column(self, name: str) -> list[Any]:
+        """Return the values of the one column called `name`."""
+        found = list(self._frame.columns).count(name)
+        if found != 1:
+            raise InputError(
+                f"the frame has {found or 'no'} column{'s called' if found else ''} {name}",
+                "Keep that column of a table of %files or %upload.",
+            )
+        values: list[Any] = self._frame[name].tolist()
+        return values
 
     def _described(self, count: int) -> Sequence[tuple[Any, ...] | None]:
         """Return what describes each of `count` rows; None for each where a column is gone."""

@@ -62,7 +62,7 @@ def content(*parts: Any) -> Content:
     --------
     >>> asked = nbfiles.content("Compare these.", report_id, sales_id)
     >>> client.messages.create(
-    ...     model="claude-sonnet-4-5",
+    ...     model="claude-sonnet-5-5",
     ...     max_tokens=2048,
     ...     messages=[{"role": "user", "content": asked}],
     ...     tools=asked.tools,

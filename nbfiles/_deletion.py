@@ -70,8 +70,8 @@ class Plan:
         These and no others are deleted.
     staying : tuple of FileMetadata, default ()
         Asked for too, but neither uploaded from here nor named.
-    missing : tuple of str, default ()
-        Ids that are not there any more.
+    missing : tuple of Asked, default ()
+        Files that are not there any more.
     passed_over : int, default 0
         Files that the filters choose too, not uploaded from here.
     alike : int, default 0
@@ -86,7 +86,7 @@ class Plan:
 
     going: tuple[FileMetadata, ...]
     staying: tuple[FileMetadata, ...] = ()
-    missing: tuple[str, ...] = ()
+    missing: tuple[Asked, ...] = ()
     passed_over: int = 0
     alike: int = 0
     ours: Collection[str] = ()
@@ -106,7 +106,7 @@ class Plan:
             dead=self.names([file.id for file in self.going]),
             others=sum(file.id not in self.ours for file in self.going),
             staying=len(self.staying) + self.passed_over,
-            missing=self.missing,
+            missing=[(*self.holders.get(one.id, ()), one.id)[0] for one in self.missing],
             alike=self.alike,
         )
 
@@ -148,21 +148,24 @@ def plan(session: Session, asked: Sequence[Asked], holders: Holders, *, everyone
         wanted[one.id] = Asked(one.id, known.metadata or one.metadata, known.named or one.named)
     unknown = [one for one in wanted.values() if one.metadata is None]
     results = yield Round([session.metadata(one.id) for one in unknown])
-    found, missing = dict[str, Any](), list[str]()
+    found, missing = dict[str, Any](), list[Asked]()
     for one, result in zip(unknown, results, strict=True):
         if isinstance(result, NotFoundError) and not one.named:
-            missing.append(one.id)
+            missing.append(one)
         elif isinstance(result, NotFoundError):
             raise InputError(f"{visible(one.id)}: {result.cause}", result.way_out)
         elif isinstance(result, Error):
             raise result
         else:
             found[one.id] = result
-    ours = session.account().taken(wanted)
+    account = session.account()
+    ours, gone = account.taken(wanted), account.gone()
     going, staying = list[Any](), list[Any]()
     for one in wanted.values():
         file = one.metadata or found.get(one.id)
-        if file is not None:
+        if one.metadata is not None and one.id in gone:  # deleted from here since its variable was bound
+            missing.append(one)
+        elif file is not None:
             (going if everyone or one.named or one.id in ours else staying).append(file)
     return Plan(tuple(going), tuple(staying), tuple(missing), ours=ours, holders=holders, local=session.local)
 
@@ -275,9 +278,14 @@ class Deletion:
         """Return one row a file that was asked for, with its ``status``; those that stay are ``kept``."""
         rows = [self._row(file) for file in self.plan.going]
         rows += [self.plan.row(file, status="kept") for file in self.plan.staying]
-        rows += [Row(metadata=None, filename="", mime_type="", size_bytes=None, status="gone", id=one,
-                     variable=variable(one, self.plan.holders)) for one in self.plan.missing]  # fmt: skip
+        rows += [self._missing(one) for one in self.plan.missing]
         return file_table(rows, shown=_OUTCOMES, local=self.plan.local)
+
+    def _missing(self, one: Asked) -> Row:
+        if one.metadata is not None:
+            return self.plan.row(one.metadata, status="gone")
+        held = variable(one.id, self.plan.holders)
+        return Row(metadata=None, filename="", mime_type="", size_bytes=None, status="gone", id=one.id, variable=held)
 
     def _row(self, file: FileMetadata) -> Row:
         status = self.status(file.id)

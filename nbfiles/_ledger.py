@@ -377,6 +377,15 @@ class Account:
 
         return self._ledger.run(look) if blobs else set()
 
+    def gone(self) -> set[str]:
+        """Return the ids of the files that were found to be gone at this place."""
+        rows = self._select("SELECT id FROM files WHERE place = ? AND gone = 1", (self._place,))
+        found = set()
+        for (id_,) in rows:
+            with suppress(*_DAMAGE):
+                found.add(_text(id_))
+        return found
+
     def digests(self) -> dict[str, str]:
         """Return the digest of every upload from here to this place that has one, by id."""
         rows = self._select("SELECT id, digest FROM files WHERE place = ? AND digest != x''", (self._place,))

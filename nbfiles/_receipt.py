@@ -222,7 +222,7 @@ def plan_notes(
     staying : int, default 0
         Files that were asked for too and stay, since they were not uploaded from here.
     missing : sequence of str, default ()
-        Ids that are not there any more.
+        Variables, or ids, of files that are not there any more.
     alike : int, default 0
         Files that stay because only their name and size are known to be another's.
     """
@@ -233,7 +233,8 @@ def plan_notes(
     elif going:
         notes.append(Note("Cannot be undone"))
     if others:
-        notes.append(Note(f"{others:,} of them {_was(others)} not uploaded here", warning=True))
+        many = "None of them was" if others == going else f"{others:,} of them {_was(others)} not"
+        notes.append(Note("It was not uploaded here" if going == 1 else f"{many} uploaded here", warning=True))
     if staying:
         words = f"{staying:,} more {_was(staying)} not uploaded here and {'stays' if staying == 1 else 'stay'}; "
         notes.append(Note(words + code("--all") + " (" + code("all=True") + ") takes them too"))

@@ -453,6 +453,8 @@ LISTINGS = (
     ("", ["plot.csv", "c.png", "a.txt", "b.txt"]),
     ("--match '*.txt'", ["a.txt", "b.txt"]),
     ("--type image/png", ["c.png"]),
+    ("--type 'image/*'", ["c.png"]),
+    ("--type 'text/*' --larger 25B", ["a.txt", "b.txt"]),
     ("--larger 25B", ["a.txt", "b.txt"]),
     ("--larger 1KB", ["a.txt"]),
     ("--newer 1h", ["plot.csv", "c.png", "a.txt", "b.txt"]),
@@ -516,6 +518,7 @@ def test_files_info(filed):
         ("%files info file_local_x", "file_local_x: "),
         ("%files download a", "127.0.0.1 lets you download only files it made itself"),
         ("%files delete a", "there is nobody here to ask. Add -y to delete without asking."),
+        ("%files list --type '*.png'", "--type: *.png is not a MIME type. Write it like image/png or image/*."),
         ("%files prune", "prune needs to be told what: --older, --larger, "),
         ("%files prune --match a.txt", "there is nobody here to ask. Add -y to delete without asking."),
     ],
@@ -584,7 +587,7 @@ def test_files_delete(filed, monkeypatch, local_api):
     assert (None, ["gone"], True) == (
         again.error,
         again.value["status"].tolist(),
-        "1 was already gone" in again.printed,
+        "c was gone already" in again.printed,
     )
     assert "no such file" in str(filed.run(f"%files delete {ids['c']} -y").error)
 
@@ -614,9 +617,9 @@ def test_a_list_is_not_everybodys_to_delete(filed, local_api):
     assert "1 more was not uploaded here and stays; --all (all=True) takes them too" in said(ran)
     assert other in local_api.stored_ids()
     ran = filed.run("%files delete both -y --all")
-    assert ["gone", "deleted"] == ran.value["status"].tolist()
+    assert ["deleted", "gone"] == ran.value["status"].tolist()
     assert other not in local_api.stored_ids()
-    assert "1 of them was not uploaded here" in said(filed.run(f"%files delete {filed.names['plot']} --dry-run"))
+    assert "It was not uploaded here" in said(filed.run(f"%files delete {filed.names['plot']} --dry-run"))
     filed.do("%files delete 'plot.csv' -y")
     assert filed.names["plot"] not in local_api.stored_ids()
 
