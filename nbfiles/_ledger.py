@@ -33,6 +33,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nbfiles import _private_folder
 from nbfiles._lock import FileLock
 from nbfiles._names import visible
 
@@ -280,7 +281,7 @@ class Ledger:
             raise
 
     def _open_file(self, path: Path) -> sqlite3.Connection:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _private_folder.make(path.parent)
         # SQLite gives its other files the mode of this one. A file that exists is not opened here: closing it would
         # drop the locks that SQLite has on it in this process (https://sqlite.org/howtocorrupt.html, 2.2).
         with suppress(FileExistsError):
