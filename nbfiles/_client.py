@@ -8,6 +8,7 @@ beside it.
 
 from __future__ import annotations
 
+import logging
 import os
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -36,6 +37,7 @@ FILES_BETA = "files-api-2025-04-14"
 LARGEST_ANSWER = 32 << 20  # bytes; 1000 files of a full page are below 1 MiB
 LARGEST_PAGE = 1000
 _PIECE = 1 << 20  # bytes of a download at a time
+_HTTP_LOG = logging.getLogger("httpcore.http11")  # the one of httpcore's loggers that quotes what a server sent
 
 Trace = Callable[[str, Mapping[str, Any]], None]
 
@@ -136,7 +138,8 @@ class Client:
         self._place = place
         self._credential = credential
         self.date: datetime | None = None  # when the server sent its latest answer, on its own clock
-        self._extensions: dict[str, Any] = {} if trace is None else {"trace": trace}
+        self._trace = trace
+        self._extensions: dict[str, Any] = {"trace": self._told}
         self._timeout = httpx.Timeout(CONNECT_TIMEOUT, write=STALL_TIMEOUT, read=ANSWER_TIMEOUT)
         context = ssl_context(place.ca_bundle, os.getenv("SSL_CERT_FILE", ""), os.getenv("SSL_CERT_DIR", ""))
         # Loopback goes round every proxy: with a transport of its own, httpx does not even read the proxies' variables.
@@ -165,6 +168,20 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
+
+    def _told(self, step: str, info: dict[str, Any]) -> None:
+        """Pass a step of the connection on, then take the key out of what httpcore is about to log of it.
+
+        At DEBUG that is every header of an answer, and whatever could not be read as one.
+        """
+        if self._trace is not None:
+            self._trace(step, info)
+        if _HTTP_LOG.isEnabledFor(logging.DEBUG) and step.endswith(("response_headers.complete", ".failed")):
+            for name, value in info.items():
+                shown = repr(value)
+                hidden = self._credential.secret.hide(shown)
+                if hidden != shown:
+                    info[name] = hidden
 
     def upload(self, multipart: Multipart, body: Iterator[bytes], *, expires: int | None = None) -> FileMetadata:
         """Send the file and return what the server made of it; `body` are `multipart`'s chunks, watched by the caller.
@@ -254,9 +271,7 @@ class Client:
             body = self._read(response)
         except Error:
             body = b""
-        return api_error(
-            response.status_code, response.headers, body, place=self._place, key_from=self._credential.source
-        )
+        return api_error(response.status_code, response.headers, body, place=self._place, credential=self._credential)
 
     def _read(self, response: httpx.Response) -> bytes:
         """Return the whole answer, unless it is longer than any answer of the Files API."""

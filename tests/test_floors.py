@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "nbfiles"
 ROOF = 99
 FLOORS = {
     "_errors": 0, "_events": 0,
-    "_names": 1,
+    "_names": 1, "_private_folder": 1,
     # Between two floors: the parts of which the module above them is made.
     "_words": 1.1, "_values": 1.2, "_options": 1.3, "_command": 1.4, "_reader": 1.5, "_caret": 1.5,
     "_grammar": 2, "_models": 2, "_render": 2,

@@ -155,6 +155,87 @@ def test_forgotten(account):
     assert (False, [], {"file_1"}) == (account.may_hold(**PDF), same(account), account.taken(["file_1", "file_9"]))
 
 
+def ours(path):
+    """Return which of the files of `generations` a kernel that begins now takes for its own, and all the file holds."""
+    with closing(Ledger(path)) as ledger:
+        mine = ledger.account("p", "k").taken(GENERATIONS)
+    with closing(sqlite3.connect(path)) as file:
+        return mine, {id_.decode() for (id_,) in file.execute("SELECT id FROM files")}
+
+
+GENERATIONS = {
+    "for ever": None,
+    "with an end to come": timedelta(days=1),
+    "just expired": timedelta(seconds=-1),
+    "listed to the last": timedelta(days=-30),
+    "over": timedelta(days=-32),
+    "long over": timedelta(days=-800),
+}
+
+
+def test_what_is_over_goes(path):
+    """A file is ours for as long as the server may list it; then the next kernel forgets it, beside others that run."""
+    now = datetime.now(UTC)
+    with closing(Ledger(path)) as ledger:
+        account = ledger.account("p", "k")
+        for file_id, left in GENERATIONS.items():
+            account.record(known(file_id, expires=None if left is None else now + left))
+        number = account.begin(**PDF)
+        account.unknown(number)
+        assert set(GENERATIONS) == account.taken(GENERATIONS), "nothing goes while nobody begins"
+        kept = set(GENERATIONS) - {"over", "long over"}
+        assert (kept, kept) == ours(path)
+        assert (kept, [number]) == (account.taken(GENERATIONS), numbers(account)), (
+            "the older kernel sees it, and goes on"
+        )
+        assert works(account)
+
+
+def test_what_is_gone_goes(path, monkeypatch):
+    """A file that was deleted, or is not known any more, stays ours for 31 days, whenever it was to end."""
+    ends = {"none": None, "later": timedelta(days=80), "before": timedelta(days=-3)}
+    with closing(Ledger(path)) as ledger:
+        account = ledger.account("p", "k")
+        for file_id, left in ends.items():
+            account.record(known(file_id, expires=None if left is None else datetime.now(UTC) + left))
+        account.record(known("living"))
+        account.forget(ends)
+        account.forget(ends)
+    assert {*ends, "living"} == ours(path)[1]
+    for days, left in ((27, {*ends, "living"}), (29, {"none", "later", "living"}), (32, {"living"})):
+        with monkeypatch.context() as patch:
+            patch.setattr(_ledger, "KEPT_AFTER_END", timedelta(days=31 - days))  # as if so many days had passed
+            assert left == ours(path)[1]
+
+
+def test_uploaded_again(path, monkeypatch):
+    """A file that is recorded anew after it was gone has its new end, not the old one."""
+    with closing(Ledger(path)) as ledger:
+        account = ledger.account("p", "k")
+        account.record(known())
+        account.forget(["file_1"])
+        account.record(known())
+    monkeypatch.setattr(_ledger, "KEPT_AFTER_END", -timedelta(days=1))
+    with closing(Ledger(path)) as ledger:
+        assert [known()] == same(ledger.account("p", "k"))
+
+
+def test_no_opening_takes_long(path):
+    """However much is over, one opening removes a thousand rows, finds them by an index, and the next ones go on."""
+    with closing(Ledger(path)) as ledger:
+        ledger.account("p", "k").record(known("file_0"))
+    with closing(sqlite3.connect(path)) as file:
+        file.executemany(
+            "INSERT INTO files SELECT NULL, place, credential, ?, name, mime_type, size, digest, created_at, 0, 0"
+            " FROM files WHERE id = CAST('file_0' AS BLOB)",
+            [(f"old_{number}".encode(),) for number in range(2500)],
+        )
+        file.commit()
+        plan = file.execute("EXPLAIN QUERY PLAN SELECT number FROM files WHERE expires_at < 5 LIMIT 1000").fetchall()
+    assert "files_by_end" in str(plan)
+    assert [1501, 501, 1, 1] == [len(ours(path)[1]) for _ in range(4)]
+
+
 def test_many_ids(account):
     """As many ids may be asked for as a server's page holds, from an iterator too; none is fine."""
     account.record(known("file_7"))

@@ -33,6 +33,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
+from nbfiles import _private_folder
 from nbfiles._errors import Error
 from nbfiles._lock import FileLock
 from nbfiles.local._incoming import Incoming, sync_folder
@@ -437,7 +438,7 @@ def _new_key(created: int) -> str:
 
 def _claim(folder: Path, index: Path) -> None:
     """Make `folder` ours, and only ours, before anything is put into it; refuse one that holds something else."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _private_folder.make(folder)
     if not index.exists() and any(folder.iterdir()) and not index.exists():
         raise Error(
             f"the folder {folder} holds other things than a local Files API",
