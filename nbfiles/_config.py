@@ -50,9 +50,20 @@ class NbFiles(Configurable):
     betas = List(Unicode(), help="Further values of the anthropic-beta header.").tag(config=True)
     workspace_id = Unicode("", help="Sent as anthropic-workspace-id when set.").tag(config=True)
     ca_bundle = Unicode("", help="A PEM file of certificates to trust beside the system's.").tag(config=True)
-    jobs = Int(None, allow_none=True, min=1, max=64, help="Files sent at the same time, 1 to 64; None: up to 8.").tag(
-        config=True
-    )
+    jobs = Int(
+        None,
+        allow_none=True,
+        min=1,
+        max=64,
+        help="Files sent at the same time, 1 to 64; None: 8, and up to 32 as long as that is faster.",
+    ).tag(config=True)
+    requests_per_minute = Int(
+        None,
+        allow_none=True,
+        min=0,
+        help="Requests of this process that one place and key get in a minute, a fifth of them at once; "
+        "None: 500 for api.anthropic.com, which takes about as many, and any number elsewhere; 0: any number.",
+    ).tag(config=True)
     timeout = Float(
         None,
         allow_none=True,
