@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from .clients import KEY
@@ -25,7 +25,13 @@ def rows(bench: Bench, count: int = COUNT) -> list[Row]:
     what = f"list: {count} files over https"
     with bench.sink("https", "--listing", str(count)) as sink:
         command = ["-m", "tests.benchmarks.listing", sink.url, bench.ca, str(count)]
-        cost = bench.compare(what, {"nbfiles": lambda: Figures(**json.loads(bench.run(*command)))})["nbfiles"]
+
+        def client() -> Figures:
+            sink.report()
+            cost = Figures(**json.loads(bench.run(*command)))
+            return replace(cost, sink=sink.report()["cpu"])
+
+        cost = bench.compare(what, {"nbfiles": client})["nbfiles"]
     return [
         row(f"list {count} files, through pages into a table: wall", cost.wall, "s", note=sink.note),
         row("list peak memory over that of 1000 files", cost.memory, "MiB"),

@@ -63,8 +63,8 @@ def draw(costs: Mapping[str, Figures], path: Path) -> None:
     times.axvline(1, color=_INK, linewidth=0.8, linestyle=":")
     times.set_yticks(range(len(names)), [_LABELS[name] for name in names])
     times.invert_yaxis()
-    times.set_title("500 MB over https: time, curl = 1", color=_INK, size=10)
-    memory.set_title("peak memory (curl: the whole process)", color=_INK, size=10)
+    times.set_title("500 MB over https: time, curl = 1, less is better", color=_INK, size=10)
+    memory.set_title("memory over that of 1 MiB (curl: all of it)", color=_INK, size=10)
     for axes in (times, memory):
         axes.margins(x=0.25)
         axes.patch.set_alpha(0)

@@ -134,6 +134,14 @@ def test_a_goal_that_is_missed_ends_with_1(monkeypatch, capsys, tmp_path):
     assert [True, False] == [row["met"] for row in json.loads((tmp_path / "found.json").read_text())["rows"]]
 
 
+@pytest.mark.parametrize("arguments", [["P99"], ["P2", "--plot", "plot.png"]])
+def test_what_cannot_be_measured_is_refused(capsys, arguments):
+    """A row that is not one, or a plot without its row, ends with the usage and measures nothing."""
+    with pytest.raises(SystemExit, match="2"):
+        command.main(arguments)
+    assert "usage:" in capsys.readouterr().err
+
+
 def test_a_measurement_that_fails_is_a_row(monkeypatch, capsys):
     """A client that breaks does not take the other rows along, and the run fails."""
 
