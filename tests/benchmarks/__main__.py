@@ -24,6 +24,7 @@ import json
 import platform
 import shutil
 import subprocess
+import traceback
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -59,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for measure in measures:
             try:
                 rows += measure(bench)
-            except (AssertionError, RuntimeError, subprocess.TimeoutExpired) as error:
+            except Exception as error:  # noqa: BLE001  # whatever broke one row, the others are still to be had
+                traceback.print_exc()
                 what = " ".join(name for name in names if MEASURES[name] is measure)
                 rows.append(report.failure(f"{what} was not measured", str(error)))
     marked = "VERIFYING RUN: every byte was compared; times are not those of a plain run.\n" if bench.verify else ""

@@ -41,6 +41,14 @@ if TYPE_CHECKING:
 LARGE, SMALL = 500_000_000, 100_000_000  # bytes
 LIMIT = 100_000  # milliseconds that one upload may take
 
+# Without reuse: the same file is dropped again and again, and is to be uploaded each time.
+_CELL = """%load_ext nbfiles
+%config NbFiles.reuse = False
+import nbfiles
+bench = None
+picker = nbfiles.UploadWidget(multiple=False, bind='bench')
+picker"""
+
 # Starts the clock when a file is dropped, and stops it when the widget shows the name that holds its id.
 _WATCH = """root => {
     const bound = () => root.querySelector('.nbf-row:last-child .bound .mono')?.title;
@@ -164,8 +172,7 @@ def _opened(folder: Path, browser: Any, *, extension: bool) -> Iterator[tuple[Op
     root.mkdir(parents=True)
     with lab_server(root, extension=extension, **local_environment(files)) as url:
         lab = Lab(url, root, browser)
-        cell = "import nbfiles\nbench = None\npicker = nbfiles.UploadWidget(multiple=False, bind='bench')\npicker"
-        notebook = lab.open(lab.write("bench.ipynb", cell))
+        notebook = lab.open(lab.write("bench.ipynb", _CELL))
         notebook.run_all()
         notebook.page.locator(".nbf-up .hit").wait_for()
         notebook.page.evaluate(_HEAR)
