@@ -9,6 +9,7 @@ rows:
   P11     %load_ext nbfiles in a kernel that is up, against import httpx
   list    50,000 files listed through their pages
   P12 P13 the upload widget in a real JupyterLab (or: widget); only where it is named, it needs Chromium
+  browser the file browser at 50,000 files, likewise
 
 Peers are curl (Debian's), the official SDK, aiohttp, requests and requests-toolbelt, each for the rows where it is
 named in the table. They take turns with nbfiles, every repetition in a new process, and the medians count: compare
@@ -76,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description=__doc__, formatter_class=formatter)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="which; all but the widget's")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="which; none: all but those that need Chromium")
     parser.add_argument("--short", action="store_true", help=f"{' '.join(SHORT)} with fewer peers, in under 3 minutes")
     parser.add_argument("--verify", action="store_true", help="have every byte of every client compared; slower")
     parser.add_argument("--repeat", type=int, help=f"repetitions; {_REPEAT}, or {_SHORT_REPEAT} with --short")
@@ -109,7 +110,13 @@ def _widget(bench: Bench) -> list[Row]:
     return widget.rows(verify=bench.verify, repeat=bench.repeat)
 
 
-_NAMED_ONLY = {"P12", "P13", "widget"}
+def _browser(bench: Bench) -> list[Row]:
+    from . import browser  # likewise
+
+    return browser.rows(verify=bench.verify, repeat=bench.repeat)
+
+
+_NAMED_ONLY = {"P12", "P13", "widget", "browser"}
 MEASURES: dict[str, Callable[[Bench], list[Row]]] = {
     "P1": large.https,
     "P1b": large.https,
@@ -121,6 +128,7 @@ MEASURES: dict[str, Callable[[Bench], list[Row]]] = {
     "P11": imports.rows,
     "list": listing.rows,
     **dict.fromkeys(("P12", "P13", "widget"), _widget),
+    "browser": _browser,
 }
 
 if __name__ == "__main__":
