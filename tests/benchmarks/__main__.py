@@ -6,9 +6,11 @@ rows:
   P3      peak memory of an upload, 50 and 500 MB
   P4      the longest time for which a real kernel's event loop is held meanwhile
   P5 P6   1000 files of 10 KB to a server with 50 ms of latency: share of the ideal at 16, 32 and 64 workers; CPU a file
+  P7-P10  DataFrames to CSV: CPU, memory, upload, and dtypes that need care
   P11     %load_ext nbfiles in a kernel that is up, against import httpx
   list    50,000 files listed through their pages
   P12 P13 the upload widget in a real JupyterLab (or: widget); only where it is named, it needs Chromium
+  browser the file browser at 50,000 files, likewise
 
 Peers are curl (Debian's), the official SDK, aiohttp, requests and requests-toolbelt, each for the rows where it is
 named in the table. They take turns with nbfiles, every repetition in a new process, and the medians count: compare
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from .report import Row
 
-SHORT = ("P1", "P3", "P5", "P11")
+SHORT = ("P1", "P3", "P5", "P7", "P11")
 _SHORT_REPEAT, _REPEAT = 3, 5
 _PEERS = ("anthropic", "httpx", "aiohttp", "requests", "requests-toolbelt", "pandas", "pyarrow")
 
@@ -76,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description=__doc__, formatter_class=formatter)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help="which; all but the widget's")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help="which; none: all but those that need Chromium")
     parser.add_argument("--short", action="store_true", help=f"{' '.join(SHORT)} with fewer peers, in under 3 minutes")
     parser.add_argument("--verify", action="store_true", help="have every byte of every client compared; slower")
     parser.add_argument("--repeat", type=int, help=f"repetitions; {_REPEAT}, or {_SHORT_REPEAT} with --short")
@@ -103,13 +105,25 @@ def _facts(bench: Bench, rows: list[Row]) -> dict[str, object]:
     }
 
 
+def _frames(bench: Bench) -> list[Row]:
+    from . import frames  # pandas and pyarrow, which the rest does without
+
+    return frames.rows(verify=bench.verify, repeat=bench.repeat)
+
+
 def _widget(bench: Bench) -> list[Row]:
     from . import widget  # looks for a browser
 
     return widget.rows(verify=bench.verify, repeat=bench.repeat)
 
 
-_NAMED_ONLY = {"P12", "P13", "widget"}
+def _browser(bench: Bench) -> list[Row]:
+    from . import browser  # likewise
+
+    return browser.rows(verify=bench.verify, repeat=bench.repeat)
+
+
+_NAMED_ONLY = {"P12", "P13", "widget", "browser"}
 MEASURES: dict[str, Callable[[Bench], list[Row]]] = {
     "P1": large.https,
     "P1b": large.https,
@@ -118,9 +132,11 @@ MEASURES: dict[str, Callable[[Bench], list[Row]]] = {
     "P4": kernel.rows,
     "P5": small.rows,
     "P6": small.rows,
+    **dict.fromkeys(("P7", "P8", "P9", "P10"), _frames),
     "P11": imports.rows,
     "list": listing.rows,
     **dict.fromkeys(("P12", "P13", "widget"), _widget),
+    "browser": _browser,
 }
 
 if __name__ == "__main__":
