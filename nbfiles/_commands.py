@@ -19,7 +19,7 @@ from nbfiles._deletion import Asked
 from nbfiles._errors import Error, InputError, NotFoundError, UploadError
 from nbfiles._files import default, use
 from nbfiles._here import Here
-from nbfiles._holders import holders
+from nbfiles._holders import holders, variables
 from nbfiles._ids import ids_of
 from nbfiles._listing import Listing
 from nbfiles._models import FileId, FileMetadata
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from nbfiles._command import Command, Id
     from nbfiles._deletion import Plan
-    from nbfiles._holders import Holders
     from nbfiles._ledger import Pending
     from nbfiles._payload import Payloads
     from nbfiles._resolve import Meaning
@@ -431,7 +430,7 @@ def _pending(command: Command, notebook: Notebook) -> FileTable:
     for result in results:
         if isinstance(result, Error):
             raise result
-    held = holders(notebook.names)
+    held = variables(notebook.names)
     rows = [_settled(one, found, held) for one, found in zip(waiting, results, strict=True)]
     arrived, gone = (sum(row.status == status for row in rows) for status in ("arrived", "not there"))
     parts = [f"{_render.counted(len(rows), 'upload')} without an answer"] if rows else ["No upload without an answer"]
@@ -441,10 +440,10 @@ def _pending(command: Command, notebook: Notebook) -> FileTable:
     return remember(file_table(rows, headline=" · ".join(parts), shown=shown, local=session.local))
 
 
-def _settled(one: Pending, found: Sequence[FileMetadata], held: Holders) -> Row:
+def _settled(one: Pending, found: Sequence[FileMetadata], held: Mapping[str, str]) -> Row:
     """Return the row of an upload, by the files that may be it."""
     if len(found) == 1:
-        return Row.of(found[0], status="arrived", origin="here", variable=variable(found[0].id, held))
+        return Row.of(found[0], status="arrived", origin="here", variable=held.get(found[0].id, ""))
     said = f"One of these may be it: {', '.join(file_.id for file_ in found)}" if found else ""
     status = "unclear" if found else "not there"
     return Row(

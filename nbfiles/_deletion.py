@@ -238,7 +238,8 @@ class Deletion:
             lost = [one for one, result in self._came.items() if isinstance(result, _MAY_HAVE_WORKED)]
             looked = yield Round([self._session.metadata(one) for one in lost])
             gone = [one for one, result in zip(lost, looked, strict=True) if isinstance(result, NotFoundError)]
-            self._session.account().forget(gone)
+            if gone:
+                self._session.account().forget(gone)
             self._came.update((one, None) for one in gone)
         except BaseException:
             self._stopped = True

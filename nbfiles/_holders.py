@@ -49,6 +49,11 @@ def holders(names: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     return {one: (*plain.get(one, ()), *inside.get(one, ())) for one in {**plain, **inside}}
 
 
+def variables(names: Mapping[str, Any]) -> dict[str, str]:
+    """Return what holds which id as one text, ``"report_id, csv_ids[0]"``, for a cell of a table."""
+    return {one: ", ".join(held) for one, held in holders(names).items()}
+
+
 def notebook_names() -> dict[str, Any]:
     """Return the namespace of the notebook around us; an empty one where there is none. IPython is not imported."""
     ipython = sys.modules.get("IPython")

@@ -278,7 +278,7 @@ _EXAMPLES: dict[Magic, tuple[tuple[str, str], ...]] = {
         ("%files info report_id", "a variable, an id, or a file name in quotes"),
         ("%files download chart_id --to out/", "what Claude made"),
         ("%files delete ids[2:] -y", "several at once, without asking"),
-        ("table = %files list", "as a DataFrame"),
+        ("table = %files prune --older 7d --dry-run", "what would go, as a DataFrame"),
     ),
 }
 _USAGE: dict[Magic, str] = {

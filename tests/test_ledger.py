@@ -236,6 +236,17 @@ def test_no_opening_takes_long(path):
     assert [1501, 501, 1, 1] == [len(ours(path)[1]) for _ in range(4)]
 
 
+def test_what_is_known_of_a_place(account, path):
+    """Digests and what is gone are told by id, of this place only; a digest that is not known is left out."""
+    account.record(known())
+    account.record(known("file_2", digest=""))
+    account.record(known("file_3", digest="blake3:3"))
+    account.forget(["file_3"])
+    assert ({"file_1": "blake3:1", "file_3": "blake3:3"}, {"file_3"}) == (account.digests(), account.gone())
+    other = account._ledger.account("https://elsewhere.example default", "k1")
+    assert ({}, set()) == (other.digests(), other.gone())
+
+
 def test_many_ids(account):
     """As many ids may be asked for as a server's page holds, from an iterator too; none is fine."""
     account.record(known("file_7"))
