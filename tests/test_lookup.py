@@ -283,6 +283,15 @@ def test_a_rival_makes_it_ambiguous(account):
         assert (AmbiguousUploadError, ("file_0000",), 1) == (type(result), result.ids, server.uploads)
 
 
+def test_an_upload_that_may_have_arrived_makes_it_ambiguous(account):
+    """A file that may be an earlier upload's, of which nobody knows whether it arrived, is not taken for this one."""
+    account.unknown(account.begin(name="report.pdf", mime_type="application/pdf", size=5))
+    listing = lists(metadata("file_earlier", created_at=seconds_ago(1)))
+    with seen(account, breaks_off(), listing=listing) as (server, result, _):
+        assert (AmbiguousUploadError, ("file_earlier",), 1) == (type(result), result.ids, server.uploads)
+    assert 2 == len(account.pending())
+
+
 @pytest.mark.parametrize(
     "listing", [answers(500, NO), answers(200, b"<html>"), breaks_off(), answers(200, {"data": [], "has_more": False})]
 )

@@ -17,6 +17,7 @@ from workbench import becomes, workers
 import nbfiles
 from nbfiles import _files
 from nbfiles._errors import Error
+from nbfiles._ledger import shared
 
 from . import calls
 from .calls import SCALED, World, doors, pressed
@@ -41,6 +42,7 @@ _UPLOAD_FAULTS = [
 ]
 _HALF = Step("after_store", "fin", raw=b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\nhalf")
 _HANGS = [Step(when, "hang") for when in _WHENS]  # only where somebody presses Ctrl-C
+_FILES = [("a", 16), ("a", 300_000), ("b", 16)]  # few, so that some are mistaken for each other if they can be
 _any = st.integers(0, 1 << 20)
 
 
@@ -75,8 +77,8 @@ class Program(RuleBasedStateMachine):
         """Interrupt the next operation, while it hangs or wherever it is by then."""
         self._after, self._hang = after, hang
 
-    @rule(chance=_any, faults=st.lists(st.sampled_from(_UPLOAD_FAULTS), max_size=3), name=st.sampled_from("abc"))
-    def upload(self, chance: int, faults: list[Step], name: str) -> None:
+    @rule(chance=_any, faults=st.lists(st.sampled_from(_UPLOAD_FAULTS), max_size=3), file=st.sampled_from(_FILES))
+    def upload(self, chance: int, faults: list[Step], file: tuple[str, int]) -> None:
         """Upload new content; what is bound is there, and what is there and is not bound can be found later."""
         self._count += 1
         folder = self.folder / str(self._count)
@@ -84,12 +86,12 @@ class Program(RuleBasedStateMachine):
         before = {file.id for file in self.server.stored}
         world = World(Trial(chance * 1000 + self._count, folder, self.shell), self.server)
         with self._going_wrong("upload", faults) as after:
-            call = world.upload(name=name, ctrl_c=after)
+            call = world.upload(name=file[0], size=file[1], ctrl_c=after)
         new = {file.id for file in self.server.stored} - before
         assert new == {file.id for file in self.server.holding(call.content)}
         assert len(new) <= 1
-        self.model |= dict.fromkeys(new, name)
-        self.pending |= dict.fromkeys(new - {call.bound}, (name, len(call.content)))
+        self.model |= dict.fromkeys(new, file[0])
+        self.pending |= dict.fromkeys(new - {call.bound}, file)
 
     @rule(fault=st.none() | st.sampled_from(_FAULTS))
     def ask(self, fault: Step | None) -> None:
@@ -167,6 +169,7 @@ class Program(RuleBasedStateMachine):
             file_id: key for file_id, key in self.pending.items() if file_id in self.model and file_id not in known
         }
         assert Counter(self.pending.values()) <= Counter(self._pending()), "it has arrived, and nobody would know"
+        assert "" == shared(keep=True).note
 
     def _pending(self) -> list[tuple[str, int]]:
         return [(one.name, one.size) for one in self.mine.session.account().pending()]
