@@ -11,14 +11,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from shells import fresh_shell
 from workbench import CANARY, QUICK, Watch, becomes, keeps_the_secret, manager
@@ -33,7 +36,7 @@ from .server import FaultServer, Step
 from .trials import Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from shells import Shell
 
@@ -221,14 +224,21 @@ def pressed(after: float | None) -> Iterator[None]:
         yield
         return
     person = threading.Timer(after, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
-    person.start()
-    try:
-        yield
-    finally:
-        person.cancel()
-        person.join()
-        for _ in range(1000):  # Python takes note of a signal when a loop turns: it shall be in here
-            pass
+    # Where it hits a destructor, or what a weak reference calls, Python drops it: then nobody has pressed anything.
+    with patch("sys.unraisablehook", partial(_unraisable, sys.unraisablehook)):
+        person.start()
+        try:
+            yield
+        finally:
+            person.cancel()
+            person.join()
+            for _ in range(1000):  # Python takes note of a signal when a loop turns: it shall be in here
+                pass
+
+
+def _unraisable(hook: Callable[[Any], Any], what: Any) -> None:
+    if what.exc_type is not KeyboardInterrupt:
+        hook(what)
 
 
 @contextmanager
