@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from nbfiles import _ledger
 from nbfiles._ledger import Known, Ledger, is_remote, shared
 
 FULL = os.environ.get("NBFILES_TRIALS") == "full"
-KILLS = 500 if FULL else 50
 DAMAGES = 300 if FULL else 30
 PDF = {"name": "report.pdf", "mime_type": "application/pdf", "size": 7}
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123457, tzinfo=UTC)
@@ -542,81 +541,6 @@ say(len(kept.taken(f"file_{n}" for n in range(30))), len(kept.pending()), ledger
     lines = output(kernel(path, "import warnings; warnings.simplefilter('ignore')" + code))
     assert ["0"] * 30 == lines[:30]
     assert ["30 0 fine"] == lines[30:]
-
-
-KILLED = """
-say("ready")
-input()
-account.begin(name="rival", mime_type="t", size=1)
-say("rival")
-turn = 0
-while True:
-    turn += 1
-    name = f"{sys.argv[2]}_{turn}"
-    number = account.begin(name=name, mime_type="t", size=2)
-    say(name, "begun")
-    if turn % 4 == 0:
-        account.drop(number)
-        say(name, "dropped")
-    elif turn % 4 == 1:
-        account.unknown(number)
-        say(name, "unknown")
-    elif turn % 4 == 2:
-        account.adopt(known(name), number)
-        say(name, "stored")
-    else:
-        account.record(known(name), number)
-        say(name, "stored")
-"""
-
-
-def test_killed(tmp_path):
-    """However often kernels are killed while they write, all that they were told is written is there, and in order."""
-    seed = random.randrange(1 << 32)
-    chance = random.Random(seed)
-    stored = 0
-    for trial in range(KILLS):
-        path, said = tmp_path / f"{trial}" / "ledger.sqlite", [tmp_path / f"{trial}.{me}" for me in "ab"]
-        with ExitStack() as ended:
-            kernels = []
-            for me, file in zip("ab", said, strict=True):
-                with file.open("wb") as out:
-                    kernels.append(ended.enter_context(kernel(path, KILLED, me, stdout=out)))
-                ended.callback(kernels[-1].kill)
-            for process, file in zip(kernels, said, strict=True):
-                assert becomes("ready\n", file.read_text, 20)
-                process.stdin.write("\n")
-                process.stdin.flush()
-            time.sleep(chance.uniform(0, 0.06))
-            kernels[0].kill()
-            kernels[0].wait()
-            assert becomes(True, lambda: "rival" in said[1].read_text(), 20)  # noqa: B023  # called at once
-            stored += _in_order(path, "a", said[0].read_text(), 1, seed)
-            kernels[1].kill()
-            kernels[1].wait()
-            stored += _in_order(path, "b", said[1].read_text(), 0, seed)
-        assert [path] == list(path.parent.iterdir()), seed
-    assert stored > KILLS, "the kernels hardly wrote: this proves nothing"
-
-
-def _in_order(path, me, said, living, seed):
-    """Look at what a killed kernel left, while `living` others write; return how many files it had stored."""
-    last = dict(line.split() for line in said.splitlines() if " " in line)
-    stored = {name for name, what in last.items() if what == "stored"}
-    unclosed = {name for name, what in last.items() if what in {"begun", "unknown"}}
-    # Done or not is only what it was doing when it died: something with its latest, or beginning the one after.
-    in_doubt = {f"{me}_{len(last)}", f"{me}_{len(last) + 1}"}
-    with closing(Ledger(path)) as ledger:
-        account = ledger.account("p", "k")
-        assert stored == account.taken(stored), seed
-        pending = {it.name for it in account.pending() if it.name.startswith(f"{me}_")}
-        assert set() == (pending ^ unclosed) - in_doubt, seed
-        assert set() == pending & account.taken(pending), seed  # each has the id that is its name
-        assert living == account.rivals(account.begin(name="rival", mime_type="t", size=1)), seed
-        assert 1 + living == len(locks(path)), seed
-        checked = ledger.run(lambda read: read.execute("PRAGMA integrity_check").fetchall())
-        assert ([("ok",)], "") == (checked, ledger.note), seed
-    return len(stored)
 
 
 # -- it never stops an upload ------------------------------------------------------------------------------------------

@@ -541,7 +541,8 @@ def _nothing_left() -> Iterator[Any]:
     """See that what is open after all trials is what was open before the first, and that no trial left a file."""
     with doors() as shell, nothing_left(folder := Path(tempfile.gettempdir())):
         yield shell
-        assert [] == [*folder.parent.glob("*/tmp/*")]
+        files = [*folder.parent.glob("*/tmp/*")]
+        assert [] == files, f"left: {files}"
 
 
 MIXED = (

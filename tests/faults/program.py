@@ -231,7 +231,7 @@ class Program(RuleBasedStateMachine):
             self.server.steps.clear()
 
 
-@row("N15", full=100, ci=3, around=doors)
+@row("N15", full=100, ci=2, around=doors)
 def programs(trial: Trial) -> str:
     """In whatever order verbs, faults and Ctrl-C come, the notebook and the server agree. A trial is 20 programs."""
     program = seed(trial.seed)(type("Program", (Program,), {"shell": trial.shared}))
