@@ -449,14 +449,16 @@ class Account:
         self._ledger.run(lambda write: write.execute("UPDATE attempts SET owner = '' WHERE number = ?", (number,)))
 
     def rivals(self, number: int) -> int:
-        """Count the other uploads of that name and size that are under way, here or in other living processes."""
+        """Count the other uploads of that name and size whose file one that is found may be.
 
-        def count(write: sqlite3.Connection) -> int:
-            self._ledger.bury_the_dead(write)
-            rows = write.execute(
+        They are under way, here or in other processes, or nobody knows yet what became of them.
+        """
+
+        def count(read: sqlite3.Connection) -> int:
+            rows = read.execute(
                 "SELECT other.name, mine.name FROM attempts AS mine JOIN attempts AS other"
                 " ON other.place = mine.place AND other.size = mine.size AND other.number != mine.number"
-                " WHERE mine.number = ? AND other.owner != ''",
+                " WHERE mine.number = ?",
                 (number,),
             )
             # The server may store names in composed form, so that two names here are one there.
@@ -543,8 +545,8 @@ def _make_tables(write: sqlite3.Connection) -> None:
 
 def _transaction(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
     """Run `job` under the write lock; commit, or leave no trace."""
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")  # in here: Ctrl-C may come as soon as it is done
         result = job(connection)
         connection.execute("COMMIT")
     finally:
