@@ -67,7 +67,12 @@ class Column:
         if self.kind != "O":
             return frozenset()
         import pandas as pd
+        from pandas.api.types import infer_dtype
 
+        held = self.plain.to_numpy()
+        kinds = {infer_dtype(held[start : start + STEP], skipna=True) for start in range(0, len(held), STEP)}
+        if kinds <= {"string", "empty"}:  # what most are, and quick to find out
+            return frozenset({str} if "string" in kinds else ())
         found = set(map(type, self.plain)) - {type(None), type(pd.NA), type(pd.NaT)}
         if float in found and all(value != value for value in self.plain if type(value) is float):  # noqa: PLR0124 - NaN
             found.discard(float)
@@ -221,7 +226,11 @@ def has_empty_and_missing(column: Column) -> bool:
     """Whether it holds both empty strings and missing values."""
     if column.kind != "U" and not column.holds(str):
         return False
-    return bool(column.values.isna().any()) and any(text == "" for text in column.texts())
+    if not column.values.isna().any():
+        return False
+    if column.kind == "U":
+        return bool((column.plain == "").any())
+    return any(text == "" for text in column.texts())
 
 
 def has_text(found: Callable[[str], bool]) -> Question:
