@@ -37,8 +37,8 @@ OPTIONS = frozenset(
 )  # fmt: skip
 
 FEW_ROWS = 1000  # below, pandas is as quick: pyarrow must look at each column first
-# Arrow's cells are small beside pandas' Python objects, so more of them make a chunk: so many times, and rows at most.
-_MORE, _MOST = 4, 1 << 16
+# Arrow's cells are small beside pandas' Python objects, so more make a chunk: so many times; rows at least and most.
+_MORE, _LEAST, _MOST = 4, 1 << 9, 1 << 16
 _SEPARATORS = frozenset(",;\t|")  # none of them stands in a number or a time
 # What the cells of `_csv_cells` are made for; the header, with its labels, is always written by pandas.
 _FAST = frozenset({"sep", "na_rep", "header", "index_label", "lineterminator", "index"})
@@ -83,7 +83,7 @@ def _pieces(table: Table, columns: list[Cells], options: dict[str, Any]) -> Iter
     sep, missing, end = options["sep"], options.get("na_rep", ""), options["lineterminator"]
     rows, step = len(table.frame), table.rows_at_once
     if not any(isinstance(cells, _Run) for cells in columns):
-        step = min(_MORE * step, _MOST)
+        step = min(max(_MORE * step, _LEAST), _MOST)
     for start in range(0, rows, step):
         stop = min(rows, start + step)
         yield from joined([cells(start, stop) for cells in columns], sep, missing, end)

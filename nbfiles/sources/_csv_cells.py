@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from nbfiles.sources._columns import STEP
+from nbfiles.sources._columns import STEP, kinds_of
 from nbfiles.sources._csv_times import MISSING, PER_SECOND, fineness, on_the_wall, unit_of
 
 if TYPE_CHECKING:
@@ -253,13 +253,10 @@ def _of_arrow(values: pd.Series[Any], sep: str) -> Cells | None:
 
 def _objects(values: pd.Series[Any], sep: str) -> Cells | None:
     """Return the cells of an object column that holds texts, or bools, and missing values only."""
-    from pandas.api.types import infer_dtype
-
-    held = values.to_numpy()
-    kinds = {infer_dtype(held[start : start + STEP], skipna=True) for start in range(0, len(held), STEP)} - {"empty"}
-    if kinds <= {"string"}:
-        return _texts(values, sep)
-    return _bools(values) if kinds == {"boolean"} else None
+    kinds = kinds_of(values, {"string", "boolean"})
+    if kinds is None or len(kinds) > 1:
+        return None
+    return _bools(values) if kinds == {"boolean"} else _texts(values, sep)
 
 
 def _texts(values: pd.Series[Any], sep: str) -> Cells:
@@ -435,7 +432,7 @@ def _decimals() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
 
 
 def _times(values: pd.Series[Any]) -> Cells | None:
-    """Return the cells of times; None if a year has not four digits."""
+    """Return the cells of times; None if a year has not four digits, or each is written in its own way."""
     import numpy as np
     import pyarrow as pa
 
@@ -444,6 +441,8 @@ def _times(values: pd.Series[Any]) -> Cells | None:
     if found is None or not _has_four_digits(values, own):
         return None
     zone = getattr(values.dtype, "tz", None)
+    if zone is not None and found.unit not in {"s", "D"} and not _is_even():
+        return None
     days = found.unit == "D" and zone is None
     kind = pa.timestamp("s" if found.unit == "D" else found.unit)
 
@@ -458,6 +457,15 @@ def _times(values: pd.Series[Any]) -> Cells | None:
         return texts if zone is None else _together(texts, _offsets(piece, wall, PER_SECOND[own]))
 
     return cut
+
+
+@cache
+def _is_even() -> bool:
+    """Whether this pandas writes all times of a column with a zone equally finely, as it writes those without."""
+    import pandas as pd
+
+    times = pd.Series(pd.to_datetime(["2000-01-01T00:00:00.0", "2000-01-01T00:00:00.5"])).dt.tz_localize("UTC")
+    return ":00.000+" in str(times.to_csv())
 
 
 def _has_four_digits(values: pd.Series[Any], unit: str) -> bool:
@@ -494,17 +502,20 @@ def _offset(seconds: int) -> str:
 
 
 def _categories(values: pd.Series[Any], sep: str) -> Cells | None:
-    """Return the cells of a categorical: those of its categories; None where pandas writes these unlike values.
-
-    Of times it looks at those that are used only, and single floats it writes as if they were double.
-    """
+    """Return the cells of a categorical: those of its categories; None where pandas writes these unlike values."""
     import numpy as np
     import pandas as pd
 
-    categories = values.cat.categories
-    if categories.dtype.kind in "mM" or getattr(categories.dtype, "numpy_dtype", categories.dtype) == np.float32:
+    categories, places = values.cat.categories, values.cat.codes.to_numpy()
+    if categories.dtype.kind == "m" or getattr(categories.dtype, "numpy_dtype", categories.dtype) == np.float32:
         return None
-    return _looked_up(pd.Series(categories), values.cat.codes.to_numpy(), sep)
+    if categories.dtype.kind == "M":  # how finely times are written depends on those that are used
+        used = np.unique(places[places >= 0])
+        if len(used) < len(categories):
+            new = np.full(len(categories) + 1, -1)  # the last is for -1
+            new[used] = np.arange(len(used))
+            categories, places = categories[used], new[places]
+    return _looked_up(pd.Series(categories), places, sep)
 
 
 def _looked_up(values: pd.Series[Any], places: np.ndarray[Any, Any], sep: str) -> Cells | None:
