@@ -138,9 +138,10 @@ class Store:
                 f"the folder {folder} cannot be used: {error.strerror}",
                 "Choose another with --dir or NBFILES_LOCAL_DIR.",
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # a damaged index may put its bytes into an error
+            said = "it is damaged" if isinstance(error, UnicodeDecodeError) else error
             raise Error(
-                f"the index of the local Files API in {folder} cannot be read: {error}",
+                f"the index of the local Files API in {folder} cannot be read: {said}",
                 "Move the folder away and start again; the bytes of the files are in its blobs folder.",
             ) from error
 
