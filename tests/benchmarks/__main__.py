@@ -6,7 +6,6 @@ rows:
   P3      peak memory of an upload, 50 and 500 MB
   P4      the longest time for which a real kernel's event loop is held meanwhile
   P5 P6   1000 files of 10 KB to a server with 50 ms of latency: share of the ideal at 16, 32 and 64 workers; CPU a file
-  P7-P10  DataFrames to CSV: CPU, memory, upload, and dtypes that need care
   P11     %load_ext nbfiles in a kernel that is up, against import httpx
   list    50,000 files listed through their pages
   P12 P13 the upload widget in a real JupyterLab (or: widget); only where it is named, it needs Chromium
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
     from .report import Row
 
-SHORT = ("P1", "P3", "P5", "P7", "P11")
+SHORT = ("P1", "P3", "P5", "P11")
 _SHORT_REPEAT, _REPEAT = 3, 5
 _PEERS = ("anthropic", "httpx", "aiohttp", "requests", "requests-toolbelt", "pandas", "pyarrow")
 
@@ -105,12 +104,6 @@ def _facts(bench: Bench, rows: list[Row]) -> dict[str, object]:
     }
 
 
-def _frames(bench: Bench) -> list[Row]:
-    from . import frames  # pandas and pyarrow, which the rest does without
-
-    return frames.rows(verify=bench.verify, repeat=bench.repeat)
-
-
 def _widget(bench: Bench) -> list[Row]:
     from . import widget  # looks for a browser
 
@@ -132,7 +125,6 @@ MEASURES: dict[str, Callable[[Bench], list[Row]]] = {
     "P4": kernel.rows,
     "P5": small.rows,
     "P6": small.rows,
-    **dict.fromkeys(("P7", "P8", "P9", "P10"), _frames),
     "P11": imports.rows,
     "list": listing.rows,
     **dict.fromkeys(("P12", "P13", "widget"), _widget),
