@@ -337,12 +337,13 @@ class _Run:
         line = Line()
         name = f"nbfiles-{self._started}"
         thread = threading.Thread(target=self._work, args=(line, number), name=name, daemon=True)
+        self._lines.append(line)  # first: a Ctrl-C may come while the thread starts, and cancelling must find its line
         try:
             thread.start()
         except BaseException:
-            self._waiting.put(number)
+            if thread.ident is None:  # it never ran
+                self._waiting.put(number)
             raise
-        self._lines.append(line)
         self._threads.append(thread)
         self._started += 1
         self._hired += 1
