@@ -87,7 +87,7 @@ def test_by_mouse(place: str, upstream: Upstream, request: pytest.FixtureRequest
     upstream.files = others(60)
     notebook, browser = browse(lab, upstream, OURS)
     page = notebook.page
-    themes = (LIGHT, DARK) if place == "lab" else (LIGHT,)
+    themes = (LIGHT, DARK)
 
     assert ["mine 2.txt", "mine 1.txt", "mine 0.txt", PWNED] == names(browser)[:4]
     assert "<U+202E>" in names(browser)[4]
@@ -113,7 +113,7 @@ def test_by_mouse(place: str, upstream: Upstream, request: pytest.FixtureRequest
     plan = browser.get_by_role("alertdialog")
     plan.wait_for()
     assert "Delete 3 files, 15 B?" == plan.locator(".title").inner_text().replace("\xa0", " ")
-    assert "Variables ids[2], ids[1], ids[0] will hold dead ids." in plan.inner_text()
+    assert "Variables ids[2], chosen[0], ids[1], chosen[1], ids[0] and 1 more will hold dead ids." in plan.inner_text()
     assert "Keep all" == page.evaluate("() => document.activeElement.textContent")
     for theme in themes:
         notebook.use_theme(theme)
@@ -221,16 +221,19 @@ def test_fifty_thousand(lab: Lab, upstream: Upstream) -> None:
 
 
 def test_saved(lab: Lab, upstream: Upstream, tmp_path: Path) -> None:
-    """Without a kernel, and in nbconvert's HTML, a plain table of the newest files is there to read."""
+    """Reopened without a kernel, and in nbconvert's HTML, a plain table of the newest files is there to read."""
     upstream.files = others(30)
     notebook, _ = browse(lab, upstream)
     assert not notebook.page.locator(".nbf-browse-saved").is_visible()
     path = save(lab, notebook)
     notebook.close()
+    again = lab.open(path.name)
     page = lab.browser.new_page()
     page.goto(html_of(path, tmp_path).as_uri())
-    text = page.locator(".nbf-browse-saved").inner_text()
-    assert "interim-report-21.pdf" in text
-    assert "20 of 30 rows" in text.replace("\xa0", " ")
-    assert page.evaluate("() => window.__pwned === undefined")
+    for place in (page, again.page):
+        text = place.locator(".nbf-browse-saved").inner_text()
+        assert "interim-report-21.pdf" in text
+        assert "20 of 30 rows" in text.replace("\xa0", " ")
+        assert place.evaluate("() => window.__pwned === undefined")
     page.close()
+    again.close()
