@@ -157,9 +157,10 @@ def test_no_more_pages_than_needed(account):
 def test_what_never_left_whole_is_sent_again_at_once(account, after, reset):
     """If the last piece had not left, no server has the file: nobody looks, and what looks like it is not taken."""
     watch = Watch()
-    alike = metadata("file_other", filename="big.bin", size_bytes=32 << 20, created_at=seconds_ago(0))
+    alike = metadata("file_other", filename="big.bin", size_bytes=16 << 20, created_at=seconds_ago(0))
     first = breaks_off(after, reset=reset)
-    options = {"payload": big(32 << 20), "watch": watch, "listing": lists(alike)}
+    options = {"payload": big(16 << 20), "watch": watch, "listing": lists(alike)}
+    options["patience"] = replace(QUICK, total=30, answer=30)  # the test's own server is not quick
     with seen(account, first, stored, **options) as (server, result, task):
         assert ("file_0000", 2, 0, 1) == (result.id, server.uploads, server.looks, len(server.files))
     assert (False, ()) == (task.found, task.doubles)
