@@ -343,7 +343,7 @@ def _float_texts(values: np.ndarray[Any, Any]) -> Any:
     size = np.abs(values)
     short = np.rint(values) == values
     odd = (size <= low) | (size >= high)
-    if double and 2 * np.count_nonzero(_is_short(values[:_SAMPLE])) > _SAMPLE:
+    if double and 2 * np.count_nonzero(_is_short(values[:_SAMPLE])) > min(_SAMPLE, len(values)):
         short |= _is_short(values)
     count = np.count_nonzero(short | odd)
     if not count:
@@ -377,8 +377,9 @@ def _is_short(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Return where doubles are the nearest to a number with at most four decimals, and have at most 15 digits."""
     import numpy as np
 
-    scaled = values * _DECIMALS
-    short: np.ndarray[Any, Any] = (np.rint(scaled) / _DECIMALS == values) & (np.abs(scaled) < _MAX_SHORT)
+    with np.errstate(over="ignore", invalid="ignore"):  # huge ones are not short
+        scaled = values * _DECIMALS
+        short: np.ndarray[Any, Any] = (np.rint(scaled) / _DECIMALS == values) & (np.abs(scaled) < _MAX_SHORT)
     return short
 
 
