@@ -75,6 +75,9 @@ def index_cells(index: pd.Index[Any], sep: str) -> list[Cells] | None:
     if isinstance(index, pd.RangeIndex):
         return [lambda start, stop: _whole_texts(pa.array(index[start:stop].to_numpy()))]
     if isinstance(index, pd.MultiIndex):
+        index = (
+            index.remove_unused_levels()
+        )  # as to_csv does before it looks how finely the times of a level are written
         levels = [
             _looked_up(pd.Series(level), codes, sep) for level, codes in zip(index.levels, index.codes, strict=True)
         ]
@@ -188,9 +191,11 @@ def _starts(texts: Any) -> np.ndarray[Any, Any]:
 
 
 def _content(texts: Any) -> Any:
-    """Return the buffer in which the characters of `texts`, of which there are some, stand one after the other."""
+    """Return the buffer in which the characters of `texts` stand one after the other."""
+    import pyarrow as pa
+
     starts, content = _starts(texts), texts.buffers()[2]
-    return content.slice(int(starts[0]), int(starts[-1] - starts[0]))
+    return pa.py_buffer(b"") if content is None else content.slice(int(starts[0]), int(starts[-1] - starts[0]))
 
 
 def _replaced(texts: Any, mask: np.ndarray[Any, Any], others: Any) -> Any:
@@ -341,7 +346,8 @@ def _float_texts(values: np.ndarray[Any, Any]) -> Any:
     double = values.dtype.char == "d"
     low, high, exponent = _FLOATS[values.dtype.char]
     size = np.abs(values)
-    short = np.rint(values) == values
+    with np.errstate(invalid="ignore"):  # of a NaN that signals
+        short = np.rint(values) == values
     odd = (size <= low) | (size >= high)
     if double and 2 * np.count_nonzero(_is_short(values[:_SAMPLE])) > min(_SAMPLE, len(values)):
         short |= _is_short(values)

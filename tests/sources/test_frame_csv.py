@@ -48,9 +48,20 @@ COLUMNS = {
     "period": pd.period_range("2020", periods=N, freq="M"),
     "interval": pd.interval_range(0, N),
     "complex": np.arange(N) * 1j,
+    "bools as objects": pd.Series([True, None, np.False_, np.nan, pd.NA] * 10, dtype=object),
+    "strings of all sorts": pd.Series(["x", np.str_("y"), np.float32("nan"), None, pd.NA] * 10, dtype=object),
+    "nothing": pd.Series([None] * N, dtype=object),
+    "foreign bytes": pd.Series(np.arange(N).astype(">f8")),
+    "years before 1000": np.array(["0999-12-31"] * N, "M8[s]"),
+    "used times only": pd.Categorical.from_codes(
+        [0, 1] * 25, pd.DatetimeIndex([*MIDNIGHTS[:2], "2020-01-01 01:02:03"])
+    ),
     "lists": [[1, "x"], {"k": 1}] * 25,
     "mixed": [1, "x", 2.5, None, True] * 10,
 }
+
+
+NO_INDEX = {"lists", "mixed", "complex", "foreign bytes"}  # of which pandas makes no levels
 
 
 @pytest.fixture(
@@ -72,7 +83,7 @@ def test_equals_to_csv(send, cells, name):
     assert frame.to_csv(index=False, lineterminator="\n", sep="\t").encode() == send(frame, format="tsv").content
 
 
-@pytest.mark.parametrize("name", [name for name in COLUMNS if name not in {"lists", "mixed", "complex"}])
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name not in NO_INDEX])
 def test_index_equals_to_csv(send, cells, name):
     """Every dtype as an index, and as a level of one, is written as to_csv does."""
     index = pd.Index(pd.Series(COLUMNS[name]), name="i")
@@ -224,6 +235,20 @@ def test_encoding(send, cells, encoding):
     frame = pd.DataFrame({"a": ["é"] * 10})
     content = send(frame, opt=(("encoding", encoding),), type="application/octet-stream").content
     assert frame.to_csv(index=False, lineterminator="\n").encode(encoding) == content
+
+
+def test_ascii(send, cells):
+    """An encoding that is not UTF-8 needs no letter beyond its own."""
+    frame = pd.DataFrame({"a": ["e"] * 10})
+    assert b"a\n" + b"e\n" * 10 == send(frame, opt=(("encoding", "ascii"),)).content
+
+
+def test_half_a_surrogate_pair(send, cells):
+    """A text that UTF-8 has no form for is refused by its column in a long frame too; --lossy mends it."""
+    frame = pd.DataFrame({"n": range(10), "a": pd.Series(["x"] * 9 + ["\ud800"], dtype=object)})
+    with pytest.raises(LossError, match="column a holds half of a surrogate pair"):
+        sources.payloads(frame, Request())
+    assert send(frame, lossy=True).content.endswith(b"8,x\n9,?\n")
 
 
 @pytest.mark.parametrize(
