@@ -38,7 +38,7 @@ OPTIONS = frozenset(
 
 FEW_ROWS = 1000  # below, pandas is as quick: pyarrow must look at each column first
 # Arrow's cells are small beside pandas' Python objects, so more make a chunk: so many times; rows at least and most.
-_MORE, _LEAST, _MOST = 4, 1 << 9, 1 << 16
+_MORE, _LEAST, _MOST = 2, 1 << 9, 1 << 16
 _SEPARATORS = frozenset(",;\t|")  # none of them stands in a number or a time
 _UTF_8 = {"utf-8", "utf-8-sig"}  # the same after the byte order mark
 # What the cells of `_csv_cells` are made for; the header, with its labels, is always written by pandas.

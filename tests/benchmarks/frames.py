@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MIB = 1 << 20
-SHORT_ROWS = 100_000
+SHORT_ROWS = 300_000
 LONG_ROWS = 5_000_000
 CARE_ROWS = 20_000
 _TURNS = 9
-_WARM = 2_000  # rows of the first frame: enough for every way that is taken later
+_WARM = 25_000  # rows of the first frame: more than one chunk, so that every way is taken that is taken later
 _ROOT = Path(__file__).parents[2]
 
 
