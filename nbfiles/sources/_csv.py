@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbfiles._errors import InputError
 from nbfiles._names import visible
-from nbfiles.sources._csv_cells import MEMBERS, cells_of, index_cells, joined, lines_of
+from nbfiles.sources._csv_cells import cells_of, index_cells
+from nbfiles.sources._csv_texts import MEMBERS, joined, lines_of
 from nbfiles.sources._csv_times import fineness
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from nbfiles import sources
-from nbfiles.sources import _columns, _csv, _csv_cells, _csv_times, _table
+from nbfiles.sources import _columns, _csv, _csv_cells, _csv_numbers, _csv_texts, _csv_times, _table
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ def _in_chunks(cells, *, few_rows=1, step=_columns.STEP, few=32):
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(_table, "CELLS", cells))
         stack.enter_context(mock.patch.multiple(_csv, FEW_ROWS=few_rows, _MORE=1, _LEAST=1))
-        stack.enter_context(mock.patch.object(_csv_cells, "_FEW", few))
+        for module in (_csv_numbers, _csv_texts):
+            stack.enter_context(mock.patch.object(module, "_FEW", few))
         for module in (_columns, _csv_cells, _csv_times):
             stack.enter_context(mock.patch.object(module, "STEP", step))
         yield
