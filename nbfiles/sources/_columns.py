@@ -62,7 +62,9 @@ class Column:
         import pandas as pd
 
         dtype = self.plain.dtype
-        return "U" if isinstance(dtype, pd.StringDtype) else str(getattr(dtype, "kind", "O"))
+        if isinstance(dtype, pd.StringDtype) or _arrow_name(self) in {"string", "large_string"}:
+            return "U"
+        return str(getattr(dtype, "kind", "O"))
 
     @cached_property
     def types(self) -> frozenset[type]:

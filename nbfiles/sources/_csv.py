@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbfiles._errors import InputError
 from nbfiles._names import visible
-from nbfiles.sources._csv_cells import MEMBERS, cells_of, index_cells, joined, lines_of
+from nbfiles.sources._csv_cells import cells_of, index_cells
+from nbfiles.sources._csv_texts import MEMBERS, joined, lines_of
 from nbfiles.sources._csv_times import fineness
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ OPTIONS = frozenset(
 
 FEW_ROWS = 1000  # below, pandas is as quick: pyarrow must look at each column first
 # Arrow's cells are small beside pandas' Python objects, so more make a chunk: so many times; rows at least and most.
-_MORE, _LEAST, _MOST = 4, 1 << 9, 1 << 16
+_MORE, _LEAST, _MOST = 2, 1 << 9, 1 << 16
 _SEPARATORS = frozenset(",;\t|")  # none of them stands in a number or a time
+_UTF_8 = {"utf-8", "utf-8-sig"}  # the same after the byte order mark
 # What the cells of `_csv_cells` are made for; the header, with its labels, is always written by pandas.
 _FAST = frozenset({"sep", "na_rep", "header", "index_label", "lineterminator", "index"})
 
@@ -57,10 +59,11 @@ def write_tsv(table: Table, spool: Spool) -> tuple[str, ...]:
 def _write(table: Table, spool: Spool, defaults: dict[str, Any]) -> tuple[str, ...]:
     # "\n" on every machine: the same frame must be the same file, or its digest would differ.
     options = {"lineterminator": "\n", **defaults, **table.options, "index": table.index}
-    encoder = _encoder(options.pop("encoding", "utf-8"))
+    encoding = _known(options.pop("encoding", "utf-8"))
+    encoder = encoding.incrementalencoder()  # writes a byte order mark once, not once a chunk
     spool.write(encoder.encode(_quoted_if_needed(table.frame.iloc[:0], None, options)))
     options["header"] = False
-    columns = _columns(table, options) if encoder.encode("é") == b"\xc3\xa9" else None
+    columns = _columns(table, options) if encoding.name in _UTF_8 else None
     if columns is None:
         for text in _texts(table, options):
             spool.write(encoder.encode(text))
@@ -70,10 +73,9 @@ def _write(table: Table, spool: Spool, defaults: dict[str, Any]) -> tuple[str, .
     return ()
 
 
-def _encoder(encoding: object) -> codecs.IncrementalEncoder:
-    """Return an encoder that writes a byte order mark once, not once a chunk."""
+def _known(encoding: object) -> codecs.CodecInfo:
     try:
-        return codecs.getincrementalencoder(str(encoding))()
+        return codecs.lookup(str(encoding))
     except LookupError:
         raise InputError(f"there is no encoding {visible(str(encoding))}", "Leave it out for UTF-8.") from None
 
@@ -186,7 +188,7 @@ def _finest_row(frame: pd.DataFrame, *, index: bool) -> pd.DataFrame | None:
     level_places = [fineness(pd.Series(level)) for level in levels]
     if all(found is None for found in places + level_places):
         return None
-    row = frame.iloc[[0]].copy()
+    row = frame.iloc[:1].copy()  # not [[0]], which refuses numbers in a foreign byte order
     for number, found in enumerate(places):
         if found is not None:
             row.isetitem(number, frame.iloc[[found.place], number].array)

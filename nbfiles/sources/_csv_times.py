@@ -39,7 +39,7 @@ def fineness(values: pd.Series[Any]) -> Fineness | None:
     import numpy as np
     import pandas as pd
 
-    if isinstance(values.dtype, pd.CategoricalDtype):
+    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.categories.dtype.kind in "mM":
         values = values.astype(values.cat.categories.dtype)
     if values.dtype.kind not in "mM" or isinstance(values.dtype, pd.ArrowDtype):
         return None

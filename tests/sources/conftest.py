@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from unittest import mock
 
 import pytest
 
 from nbfiles import sources
+from nbfiles.sources import _columns, _csv, _csv_cells, _csv_numbers, _csv_texts, _csv_times, _table
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,29 @@ class Arrived:
     content: bytes
     source: str
     notes: tuple[str, ...]
+
+
+@contextmanager
+def _in_chunks(cells, *, few_rows=1, step=_columns.STEP, few=32):
+    """Let a frame be written so many `cells` at a time, by pyarrow from `few_rows` rows on.
+
+    Columns are looked at in pieces of `step` values, and up to `few` texts are replaced one by one. The file must not
+    depend on any of them.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(_table, "CELLS", cells))
+        stack.enter_context(mock.patch.multiple(_csv, FEW_ROWS=few_rows, _MORE=1, _LEAST=1))
+        for module in (_csv_numbers, _csv_texts):
+            stack.enter_context(mock.patch.object(module, "_FEW", few))
+        for module in (_columns, _csv_cells, _csv_times):
+            stack.enter_context(mock.patch.object(module, "STEP", step))
+        yield
+
+
+@pytest.fixture(scope="session")
+def in_chunks():
+    """See `_in_chunks`."""
+    return _in_chunks
 
 
 @pytest.fixture(autouse=True)

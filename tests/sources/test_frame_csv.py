@@ -11,7 +11,7 @@ import pytest
 
 from nbfiles import sources
 from nbfiles._errors import LossError
-from nbfiles.sources import Request, _table
+from nbfiles.sources import Request, _csv, _table
 
 N = 50
 MIDNIGHTS = pd.date_range("2020-01-01", periods=N)
@@ -48,15 +48,31 @@ COLUMNS = {
     "period": pd.period_range("2020", periods=N, freq="M"),
     "interval": pd.interval_range(0, N),
     "complex": np.arange(N) * 1j,
+    "bools as objects": pd.Series([True, None, np.False_, np.nan, pd.NA] * 10, dtype=object),
+    "strings of all sorts": pd.Series(["x", np.str_("y"), np.float32("nan"), None, pd.NA] * 10, dtype=object),
+    "nothing": pd.Series([None] * N, dtype=object),
+    "foreign bytes": pd.Series(np.arange(N).astype(">f8")),
+    "years before 1000": np.array(["0999-12-31"] * N, "M8[s]"),
+    "used times only": pd.Categorical.from_codes(
+        [0, 1] * 25, pd.DatetimeIndex([*MIDNIGHTS[:2], "2020-01-01 01:02:03"])
+    ),
     "lists": [[1, "x"], {"k": 1}] * 25,
     "mixed": [1, "x", 2.5, None, True] * 10,
 }
 
 
-@pytest.fixture(params=[_table.CELLS, 7, 1], ids=["at once", "in chunks", "row by row"])
-def cells(request, monkeypatch):
-    """Cells a chunk; the file must not depend on it."""
-    monkeypatch.setattr(_table, "CELLS", request.param)
+NO_INDEX = {"lists", "mixed", "complex", "foreign bytes"}  # of which pandas makes no levels
+
+
+@pytest.fixture(
+    params=[(_table.CELLS, 1), (7, 1), (1, 1), (7, _csv.FEW_ROWS)],
+    ids=["at once", "in chunks", "row by row", "by pandas in chunks"],
+)
+def cells(request, in_chunks):
+    """Cells a chunk, and from how many rows on pyarrow writes; the file must not depend on it."""
+    cells, few_rows = request.param
+    with in_chunks(cells, few_rows=few_rows):
+        yield
 
 
 @pytest.mark.parametrize("name", COLUMNS)
@@ -67,7 +83,7 @@ def test_equals_to_csv(send, cells, name):
     assert frame.to_csv(index=False, lineterminator="\n", sep="\t").encode() == send(frame, format="tsv").content
 
 
-@pytest.mark.parametrize("name", [name for name in COLUMNS if name not in {"lists", "mixed", "complex"}])
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name not in NO_INDEX])
 def test_index_equals_to_csv(send, cells, name):
     """Every dtype as an index, and as a level of one, is written as to_csv does."""
     index = pd.Index(pd.Series(COLUMNS[name]), name="i")
@@ -102,6 +118,63 @@ def test_small_frames(send, cells, frame):
     assert frame.to_csv(index=index, lineterminator="\n").encode() == send(frame).content
 
 
+FLOATS = {
+    "at NumPy's borders": [1e-5, 9.9e-5, 1e-4, 1.1e-4, 9999999999.5, 1e10, 1e10 + 0.5, 1e15 + 0.5, 1e16, 1.5e16],
+    "whole to the last": [0.0, -0.0, 1.0, -1.0, 2.0**53 - 1, 2.0**53, 2.0**53 + 2, -(2.0**53), 1e15, 1e17, 1e22, 1e23],
+    "few decimals": [0.1, -0.1, 0.0001, -0.0001, 0.01, 12.5, 12.34, -12.345, 1.2345, 99999.9999, 1234567890.1234, 0.0],
+    "one more decimal": [0.1, 0.25, 0.12345, 1.00001, 12345.67891, 1e-5, 3.0, 4.5, 7.25, 8.125, 9.0625, 9.03125],
+    "no decimals at all": [1 / 3, 2 / 3, 1e-300, 1e300, 5e-324, np.pi, 1.7976931348623157e308, np.nan, np.inf, -np.inf],
+    "many whole": [float(n) for n in range(40)] + [0.5, np.nan],
+    "one whole": [n / 7 for n in range(1, 48)],
+    "tiny": [n / 7e9 for n in range(1, 48)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "Float64", "Float32", "float16"])
+@pytest.mark.parametrize("name", FLOATS)
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")
+def test_floats(send, cells, name, dtype):
+    """Every float is written with the digits and in the form that to_csv chooses."""
+    floats = pd.Series(np.array(FLOATS[name]).astype(dtype.lower()), dtype=dtype)
+    for frame in (pd.DataFrame({"a": floats, "b": floats[::-1].array}), pd.DataFrame({"a": floats})):
+        assert frame.to_csv(index=False, lineterminator="\n").encode() == send(frame).content
+
+
+def test_random_floats(send):
+    """A hundred thousand doubles and singles of any size are written as to_csv writes them."""
+    random = np.random.default_rng(0)
+    bits = random.integers(0, 2**64, 50_000, dtype="uint64")
+    frame = pd.DataFrame(
+        {
+            "any double": bits.view("float64"),
+            "any single": bits.astype("uint32").view("float32"),
+            "usual": random.normal(size=50_000) * 10.0 ** random.integers(-6, 17, 50_000),
+            "usual single": (random.normal(size=50_000) * 10.0 ** random.integers(-6, 9, 50_000)).astype("float32"),
+            "prices": random.integers(-(10**6), 10**6, 50_000) / 100,
+            "decimals": random.integers(-(10**13), 10**13, 50_000) / 10.0 ** random.integers(0, 6, 50_000),
+        }
+    )
+    assert frame.to_csv(index=False, lineterminator="\n").encode() == send(frame).content
+
+
+def test_without_pyarrows_help(send, monkeypatch):
+    """What pyarrow writes and what pandas writes beside it is one file: pandas columns between and around Arrow's."""
+    rows = 3000
+    spans = pd.to_timedelta(np.arange(rows), unit="s")
+    lists = pd.Series([["a", 'q"'], ["line\nbreak"], None] * 1000, dtype=object)
+    texts = pd.Series(['x"\ny', "", None] * 1000, dtype=object)
+    frames = [
+        pd.DataFrame({"t": spans, "a": range(rows), "l": lists, "u": spans, "b": texts}),
+        pd.DataFrame({"a": range(rows), "l": lists, "b": texts, "c": range(rows)}),
+        pd.DataFrame({"a": range(rows), "l": lists}, index=pd.Index(spans, name="i")),
+        pd.DataFrame({"a": range(rows), "b": texts}, index=pd.Index(texts, name="i")),
+    ]
+    monkeypatch.setattr(_csv, "_texts", None)  # to_csv alone is not used
+    for frame in frames:
+        index = not isinstance(frame.index, pd.RangeIndex)
+        assert frame.to_csv(index=index, lineterminator="\n").encode() == send(frame).content
+
+
 CARRIAGES = [
     pd.DataFrame({"a": ["x\ry", "b\r", "\r", "c"] * 5, "b": [1.0, None, 2.5, 3.0] * 5}),
     pd.DataFrame({"a\rb": [1, 2], "c": [True, False]}),
@@ -121,10 +194,23 @@ def test_carriage_return(send, cells, frame):
     pd.testing.assert_frame_equal(frame, arrived, check_dtype=False)
 
 
+def test_carriage_return_is_quoted_alone(send, cells):
+    """A carriage return puts quotes around its own cell, like a line feed, and around no other."""
+    frame = pd.DataFrame({"a": ["x\ry", "plain", "\r"], "b": [1.5, None, 2.0], "l": [["u"], ["v"], None]})
+    assert b"a,b,l\n\"x\ry\",1.5,['u']\nplain,,['v']\n\"\r\",2.0,\n" == send(frame).content
+    by_single_quotes = send(frame, opt=(("quotechar", "'"),)).content
+    assert b"a,b,l\n'x\ry',1.5,'[''u'']'\nplain,,'[''v'']'\n'\r',2.0,\n" == by_single_quotes
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"sep": ";", "decimal": ","},
+        {"sep": "|"},
+        {"sep": "."},
+        {"na_rep": 'a"b'},
+        {"na_rep": "NULL", "lineterminator": "\r\n"},
+        {"escapechar": "\\", "doublequote": False},
         {"na_rep": "NULL"},
         {"float_format": "%.2f"},
         {"header": False},
@@ -149,6 +235,20 @@ def test_encoding(send, cells, encoding):
     frame = pd.DataFrame({"a": ["é"] * 10})
     content = send(frame, opt=(("encoding", encoding),), type="application/octet-stream").content
     assert frame.to_csv(index=False, lineterminator="\n").encode(encoding) == content
+
+
+def test_ascii(send, cells):
+    """An encoding that is not UTF-8 needs no letter beyond its own."""
+    frame = pd.DataFrame({"a": ["e"] * 10})
+    assert b"a\n" + b"e\n" * 10 == send(frame, opt=(("encoding", "ascii"),)).content
+
+
+def test_half_a_surrogate_pair(send, cells):
+    """A text that UTF-8 has no form for is refused by its column in a long frame too; --lossy mends it."""
+    frame = pd.DataFrame({"n": range(10), "a": pd.Series(["x"] * 9 + ["\ud800"], dtype=object)})
+    with pytest.raises(LossError, match="column a holds half of a surrogate pair"):
+        sources.payloads(frame, Request())
+    assert send(frame, lossy=True).content.endswith(b"8,x\n9,?\n")
 
 
 @pytest.mark.parametrize(
