@@ -239,7 +239,15 @@ class Session:
         timeout = how.timeout if how.timeout is not None else self.config.timeout
         reuse, account = self._reuses(how), self.account()
         return [
-            Upload(payload, expires=expires, timeout=timeout, retry=how.retry, reuse=reuse, account=account)
+            Upload(
+                payload,
+                expires=expires,
+                timeout=timeout,
+                retry=how.retry,
+                reuse=reuse,
+                hashed=self.config.ledger,
+                account=account,
+            )
             for payload in payloads
         ]
 
