@@ -279,7 +279,7 @@ def waiting(ledger, *jobs):
     def work(name, job):
         try:
             results[name] = job()
-        except Exception as error:
+        except OverflowError as error:
             results[name] = error
 
     with _ledger._GATE:
