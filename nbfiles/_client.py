@@ -196,7 +196,11 @@ class Client:
 
     def page(self, cursor: Mapping[str, str], *, limit: int = LARGEST_PAGE) -> Page:
         """Return one page of files, newest first."""
-        return Page.parse(self._json(build_list(self._place, cursor, limit=limit)))
+        return Page.parse(self.unread_page(cursor, limit=limit))
+
+    def unread_page(self, cursor: Mapping[str, str], *, limit: int = LARGEST_PAGE) -> object:
+        """Return the JSON of one page, for `Page` to read."""
+        return self._json(build_list(self._place, cursor, limit=limit))
 
     def by_ids(self, ids: tuple[str, ...]) -> tuple[FileMetadata, ...]:
         """Return those of at most 100 `ids` that are there (the GA surface's ``ids[]``); the others are left out."""

@@ -146,18 +146,22 @@ class Page:
     @classmethod
     def parse(cls, body: object) -> Page:
         """Read the JSON object `body`; see `FileMetadata.parse` for what is raised."""
-        fields = _object(body, "list of files")
-        data = fields.get("data")
+        data = _object(body, "list of files").get("data")
         if not isinstance(data, list):
             raise _wrong("data", "a list")
-        files = tuple(FileMetadata.parse(item) for item in data)
+        return cls(files=tuple([FileMetadata.parse(item) for item in data]), next=cls.following(body))
+
+    @staticmethod
+    def following(body: object) -> Mapping[str, str]:
+        """Read only what asks for the next page; see `FileMetadata.parse` for what is raised."""
+        fields = _object(body, "list of files")
         following: dict[str, str] = {}
         if "next_page" in fields:
             if fields["next_page"]:
                 following["page"] = _text(fields["next_page"], "next_page", 1, 100_000)
         elif fields.get("has_more") and fields.get("last_id"):
             following["after_id"] = _text(fields["last_id"], "last_id", 1, 10_000)
-        return cls(files=files, next=MappingProxyType(following))
+        return MappingProxyType(following)
 
 
 class FileId(str):
