@@ -8,6 +8,7 @@ beside it.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import ssl
@@ -38,6 +39,7 @@ FILES_BETA = "files-api-2025-04-14"
 LARGEST_ANSWER = 32 << 20  # bytes; 1000 files of a full page are below 1 MiB
 LARGEST_PAGE = 1000
 _PIECE = 1 << 20  # bytes of a download at a time
+_HTTP_LOG = logging.getLogger("httpcore.http11")  # the one of httpcore's loggers that quotes what a server sent
 
 Trace = Callable[[str, Mapping[str, Any]], None]
 
@@ -158,7 +160,8 @@ class Client:
         self._credential = credential
         self.gate: Gate | None = None
         self._date = ""
-        self._extensions: dict[str, Any] = {"timeout": _TIMEOUT} | ({} if trace is None else {"trace": trace})
+        self._trace = trace
+        self._extensions: dict[str, Any] = {"timeout": _TIMEOUT, "trace": self._told}
         if _is_plain(place):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the system's take a while to read
         else:
@@ -183,6 +186,20 @@ class Client:
     def date(self) -> datetime | None:
         """When the server sent its latest answer, on its own clock; None if it did not say."""
         return http_date(self._date)
+
+    def _told(self, step: str, info: dict[str, Any]) -> None:
+        """Pass a step of the connection on, then take the key out of what httpcore is about to log of it.
+
+        At DEBUG that is every header of an answer, and whatever could not be read as one.
+        """
+        if self._trace is not None:
+            self._trace(step, info)
+        if _HTTP_LOG.isEnabledFor(logging.DEBUG) and step.endswith(("response_headers.complete", ".failed")):
+            for name, value in info.items():
+                shown = repr(value)
+                hidden = self._credential.secret.hide(shown)
+                if hidden != shown:
+                    info[name] = hidden
 
     def upload(self, multipart: Multipart, body: Iterator[bytes], *, expires: int | None = None) -> FileMetadata:
         """Send the file and return what the server made of it; `body` are `multipart`'s chunks, watched by the caller.
@@ -296,9 +313,7 @@ class Client:
             body = self._read(response)
         except Error:
             body = b""
-        return api_error(
-            response.status_code, response.headers, body, place=self._place, key_from=self._credential.source
-        )
+        return api_error(response.status_code, response.headers, body, place=self._place, credential=self._credential)
 
     def _read(self, response: httpx.Response) -> bytes:
         """Return the whole answer, unless it is longer than any answer of the Files API."""

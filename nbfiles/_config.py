@@ -28,6 +28,8 @@ SURFACES = ("beta", "ga")
 # the larger one we refuse, and between the two the server decides.
 MAX_FILE_SIZE = 524_288_000
 LARGE_FILE_SIZE = 500_000_000
+# An organisation's, since August 2026: https://platform.claude.com/docs/en/build-with-claude/files, "Storage limits".
+STORAGE_LIMIT = 1_000_000_000_000
 CONNECT_TIMEOUT = 5.0  # seconds to a connection, TLS included
 STALL_TIMEOUT = 60.0  # seconds in which the socket takes no byte
 ANSWER_TIMEOUT = 120.0  # seconds without a byte of the answer
@@ -82,6 +84,9 @@ class NbFiles(Configurable):
     ledger = Bool(
         default_value=True,
         help="Whether names, sizes and hashes of uploads are kept on this machine; if not, they end with the kernel.",
+    ).tag(config=True)
+    storage_limit = Int(
+        STORAGE_LIMIT, min=1, help="Bytes that the organisation may store, for %files usage; the API does not tell."
     ).tag(config=True)
     max_file_size = Int(MAX_FILE_SIZE, min=0, help="Bytes; a larger file is refused before anything is sent.").tag(
         config=True

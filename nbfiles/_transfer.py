@@ -9,8 +9,9 @@
         └─ Ctrl-C or cancel: cuts every line  ──>      └── Done / Failed              next attempt <───┘
 
 How many workers there are, and when they may send, `_pace.py` and `_gate.py` say. A worker that takes a task hires
-others while there are tasks and room, and one that is too many goes. The waiter is woken when a worker ends and reads
-the events in between twenty times a second: to be woken for each would cost as much as sending a small file.
+others while there are tasks and room, and one that is too many goes. The waiter is woken when a worker ends or tries
+again, and reads the events in between twenty times a second: to be woken for each would cost as much as sending a
+small file.
 
 Threads with ``httpx.Client`` beat asyncio here, and leave the kernel's loop alone (measured: 2-3 ms at worst). Waking a
 thread that is blocked in a socket takes ``shutdown`` on that socket: closing the client does not do it.
@@ -339,21 +340,27 @@ class _Run:
         line = Line()
         name = f"nbfiles-{self._started}"
         thread = threading.Thread(target=self._work, args=(line, number), name=name, daemon=True)
+        self._lines.append(line)  # first: a Ctrl-C may come while the thread starts, and cancelling must find its line
         try:
             thread.start()
         except BaseException:
-            self._waiting.put(number)
+            if thread.ident is None:  # it never ran
+                self._waiting.put(number)
             raise
-        self._lines.append(line)
         self._threads.append(thread)
         self._started += 1
         self._hired += 1
 
     def _tell(self, event: Event) -> None:
         self._events.append(event)
+        if isinstance(event, Retrying | Checking):  # rare, and somebody may want to stop it now
+            self._wake_up()
 
     def _tell_end(self) -> None:
         self._events.append(None)
+        self._wake_up()
+
+    def _wake_up(self) -> None:
         self._news.set()
         wake = self.wake
         if wake is not None:

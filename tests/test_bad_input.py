@@ -148,11 +148,6 @@ SOURCES = "a path, glob or folder, bytes, an open binary file, a DataFrame or Se
             "s3://bucket/a.csv",
         ),
         ("%upload folder/ as x --zip", "--zip is not there yet; leave it out", "--zip"),
-        (
-            "%files prune --older 7d",
-            "%files prune is not there yet; %files list, info, download and delete are",
-            "prune",
-        ),
         ("%files info nobody", "nobody is not defined", "nobody"),
         ("%files use elsewhere", "%files use takes one of local and anthropic", "elsewhere"),
     ],

@@ -33,6 +33,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
+from nbfiles import _private_folder
 from nbfiles._errors import Error
 from nbfiles._lock import FileLock
 from nbfiles.local._incoming import Incoming, sync_folder
@@ -46,6 +47,7 @@ _TIME_LENGTH, _KEY_LENGTH = 9, 24
 _KEY = re.compile(rf"[0-9A-Za-z]{{{_KEY_LENGTH}}}", re.ASCII)
 
 RESERVE = 256 << 10  # bytes: more than the log of one delete takes
+LOG_PAGES = 32  # of 4 KiB, at which SQLite's log is written back into the index
 BUSY_WAIT = 30.0  # seconds that a writer waits for another process's transaction, which lasts milliseconds
 _VERSION = 1
 _SCHEMA = """
@@ -136,9 +138,10 @@ class Store:
                 f"the folder {folder} cannot be used: {error.strerror}",
                 "Choose another with --dir or NBFILES_LOCAL_DIR.",
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # a damaged index may put its bytes into an error
+            said = "it is damaged" if isinstance(error, UnicodeDecodeError) else error
             raise Error(
-                f"the index of the local Files API in {folder} cannot be read: {error}",
+                f"the index of the local Files API in {folder} cannot be read: {said}",
                 "Move the folder away and start again; the bytes of the files are in its blobs folder.",
             ) from error
 
@@ -436,7 +439,7 @@ def _new_key(created: int) -> str:
 
 def _claim(folder: Path, index: Path) -> None:
     """Make `folder` ours, and only ours, before anything is put into it; refuse one that holds something else."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _private_folder.make(folder)
     if not index.exists() and any(folder.iterdir()) and not index.exists():
         raise Error(
             f"the folder {folder} holds other things than a local Files API",
@@ -477,6 +480,9 @@ def _connect(index: Path) -> sqlite3.Connection:
     """Open the index; every statement is its own transaction unless one is begun."""
     connection = sqlite3.connect(index, timeout=BUSY_WAIT, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA synchronous = FULL")
+    # The log may not eat what a small disk has left: by itself it grows to 4 MB before it is written back, and stays.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+    connection.execute(f"PRAGMA journal_size_limit = {RESERVE}")
     connection.execute("PRAGMA fullfsync = ON")  # macOS: through the drive's own cache; elsewhere without effect
     return connection
 

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import importlib.resources
-import secrets
-import sys
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import anywidget
-from traitlets import Bool, Dict, List, TraitError, Unicode, observe, validate
+from traitlets import Bool, Dict, List, TraitError, Unicode, validate
 
 from nbfiles import _render
 from nbfiles._arguments import Chosen, UploadOptions
-from nbfiles._command import check_name
 from nbfiles._errors import InputError, SourceError, UploadError
 from nbfiles._files import Files, default
 from nbfiles._names import visible
 from nbfiles._results import remember, row_of
 from nbfiles._table import Row as TableRow
 from nbfiles._table import file_table
+from nbfiles.widget._assets import script, style
 from nbfiles.widget._desk import LOOP, Desk
 from nbfiles.widget._limits import Limits
+from nbfiles.widget._shown import Shown, checked_name, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,16 +31,8 @@ if TYPE_CHECKING:
     from nbfiles._table import FileTable
     from nbfiles.widget._row import Row
 
-_STATIC = importlib.resources.files("nbfiles.widget").joinpath("static")
-# Where the live widget is shown in the same output, the table that stands in for it is not needed.
-_STAND_IN = "<style>.jp-OutputArea:has(.nbf-up) .nbf-stand-in{display:none}</style>"
 
-
-def _asset(name: str) -> str:
-    return _STATIC.joinpath(name).read_text("utf-8")
-
-
-class UploadWidget(anywidget.AnyWidget):
+class UploadWidget(Shown):
     """A target for files: drop, paste or choose them, and their ids are bound to a name.
 
     Files of any size pass through this kernel to the Files API while they arrive; nothing is held in memory, and the
@@ -98,12 +86,12 @@ class UploadWidget(anywidget.AnyWidget):
     UploadWidget: no file yet. Where widgets are not shown: %upload report.pdf as report_id
     """
 
-    _esm = _asset("upload.js")
-    _css = _render.css() + _asset("upload.css")
+    _esm = script("upload.js")
+    _css = style("upload.css")
 
-    # What the browser's half reads. Metadata only: a synced trait is saved with the notebook.
-    uid = Unicode(help="Names this widget in the page.").tag(sync=True)
-    kernel = Unicode(help="The id by which the Jupyter server knows this kernel.").tag(sync=True)
+    view = "nbf-up"
+
+    # What the browser's half reads beside `Shown`'s.
     rows = List(Dict(), help="What is known of each file, at rest.").tag(sync=True)
     limits = Dict(help="What is accepted.").tag(sync=True)
     local = Bool(help="Whether the local Files API takes the files.").tag(sync=True)
@@ -156,19 +144,13 @@ class UploadWidget(anywidget.AnyWidget):
         self._bound = frozenset[str]()  # the keys of the rows whose ids the name holds
         self._callbacks = list[_Callback]()
         self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[list[FileId]]]] = []
-        self._stand_ins = list[str]()  # display ids
-        # The browser's answers go where we last published from (ipykernel 7), so we publish from where its latest
-        # message came: in a subshell, if there is one, and then a running cell does not keep us waiting.
-        self._context = contextvars.copy_context()
+        self._desk = Desk(self._limits, chosen.how, self._session, self)
         super().__init__(
-            uid=secrets.token_hex(8),
-            kernel=_kernel_id(),
             limits=self._limits.shown(),
             local=self._session().local,
-            bind=_checked_name(bind),
+            bind=checked_name(bind),
         )
-        self._desk = Desk(self._limits, chosen.how, self._session, self)
-        self.on_msg(self._receive)
+        self.observe(self._bind_anew, "bind")
 
     # -- what a person asks ------------------------------------------------------------------------------------------
 
@@ -218,15 +200,12 @@ class UploadWidget(anywidget.AnyWidget):
 
     # -- the desk's listener; on its loop ----------------------------------------------------------------------------
 
-    def send(self, content: Any, buffers: Any = None) -> None:
-        """Send `content` to every page that shows the widget."""
-        self._context.run(super().send, content, buffers)
-
     def settled(self, *, ended: bool) -> None:
         """Bind, keep what is at rest, and tell whoever waits."""
         self._bind_all()
         rows = self._desk.rows
-        self._context.run(self._keep, [row.record() for row in rows])
+        records = [row.record() for row in rows]
+        self.publish(lambda: self._keep(records))
         if ended:
             if any(row.shown for row in rows):
                 remember(self.table)
@@ -236,12 +215,9 @@ class UploadWidget(anywidget.AnyWidget):
 
     def _keep(self, records: list[dict[str, Any]]) -> None:
         """Put what is at rest where a saved notebook finds it."""
-        with self.hold_sync():
-            self.rows = records
-            self.local = self._session().local
-            self.note = self._held_back()
-        for display_id in self._stand_ins:
-            _show(self._stand_in(), display_id, update=True)
+        self.rows = records
+        self.local = self._session().local
+        self.note = self._held_back()
 
     def _bind_all(self) -> None:
         """Bind the name, if a file is done that it does not hold, and none has failed."""
@@ -252,7 +228,7 @@ class UploadWidget(anywidget.AnyWidget):
         self._bound = keys
         ids = [row.id for row in done]
         if self.bind is not None:
-            _names()[self.bind] = ids if self._limits.multiple else ids[-1]
+            names()[self.bind] = ids if self._limits.multiple else ids[-1]
         for number, row in enumerate(done):
             row.variable = self._variable(number)
         self._desk.tell(done)
@@ -261,7 +237,7 @@ class UploadWidget(anywidget.AnyWidget):
         """Return what holds the id of the file `number`, as one would type it; ``""`` if nothing is known to."""
         if self.bind is not None:
             return f"{self.bind}[{number}]" if self._limits.multiple else self.bind
-        mine = (name for name, value in list(_names().items()) if value is self and not name.startswith("_"))
+        mine = (name for name, value in list(names().items()) if value is self and not name.startswith("_"))
         holder = next(mine, None)
         return f"{holder}.value[{number}]" if holder else ""
 
@@ -285,36 +261,20 @@ class UploadWidget(anywidget.AnyWidget):
 
     # -- how it is shown ---------------------------------------------------------------------------------------------
 
-    def __repr__(self) -> str:
-        return self._stand_in().text
-
-    def _ipython_display_(self) -> None:
-        """Show the widget, and below it what stands in for it where it cannot be shown: a saved or foreign notebook."""
-        from IPython.display import display
-
-        bundle = super()._repr_mimebundle_()  # data, or data with its metadata: it has changed once
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        display(data, metadata=metadata, raw=True)  # type: ignore[no-untyped-call]  # theirs
-        display_id = secrets.token_hex(8)
-        _show(self._stand_in(), display_id)
-        self._stand_ins.append(display_id)
-
-    def _stand_in(self) -> _render.Piece:
+    def stand_in(self) -> _render.Piece:
+        """Return the table of the files that are done or have failed."""
         rows = [_table_row(row) for row in self._desk.rows if row.shown]
         if rows:
             table = file_table(rows, local=self._session().local)
-            return _render.Piece(repr(table), _STAND_IN + f'<div class="nbf-stand-in">{table._repr_html_()}</div>')
+            return _render.Piece(repr(table), table._repr_html_())
         line = "UploadWidget: no file yet. Where widgets are not shown: " + _render.code(
             "%upload report.pdf as report_id"
         )
-        shown = _render.output(_render.element("p", line, cls="nbf-foot"))
-        return _render.Piece(shown.text, _STAND_IN + f'<div class="nbf-stand-in">{shown.html}</div>')
+        return _render.output(_render.element("p", line, cls="nbf-foot"))
 
-    def _receive(self, _widget: object, content: Any, buffers: Any) -> None:
-        """Take a message from the browser, on whatever thread it comes."""
-        self._context = contextvars.copy_context()
-        if isinstance(content, dict):
-            self._desk.receive(content, buffers)
+    def receive(self, message: dict[str, Any], buffers: Any) -> None:
+        """Hand a message of the browser to the desk, on whatever thread it comes."""
+        self._desk.receive(message, buffers)
 
     def _session(self) -> Session:
         return (self._files or default()).session
@@ -322,17 +282,14 @@ class UploadWidget(anywidget.AnyWidget):
     @validate("bind")
     def _check_bind(self, proposal: dict[str, Any]) -> Any:
         try:
-            return _checked_name(proposal["value"])
+            return checked_name(proposal["value"])
         except InputError as error:
             raise TraitError(str(error)) from None
 
-    @observe("bind")
     def _bind_anew(self, _change: object) -> None:
         """Bind the new name to what is done already; the old name keeps what it has."""
         self._bound = frozenset()
-        desk = getattr(self, "_desk", None)  # none while the widget is being made
-        if desk is not None:
-            desk.settle()
+        self._desk.settle()
 
 
 class _Callback:
@@ -390,49 +347,3 @@ def _table_row(row: Row) -> TableRow:
         source=row.path or row.name,
         error=row.reason,
     )
-
-
-def _checked_name(bind: str | None) -> str | None:
-    """Return the name that ids are to be bound to.
-
-    Raises
-    ------
-    InputError
-        If it cannot be bound, or there is no notebook to bind it in.
-    """
-    if bind is None:
-        return None
-    name = check_name(bind)
-    _names(needed=True)
-    return name
-
-
-def _kernel_id() -> str:
-    """Return the id by which the Jupyter server that started this kernel knows it; ``""`` where there is no kernel."""
-    if "ipykernel.kernelapp" not in sys.modules:  # importing it takes long
-        return ""
-    from ipykernel.connect import get_connection_file
-
-    try:
-        return Path(get_connection_file()).stem.removeprefix("kernel-")
-    except RuntimeError:  # a program that has loaded ipykernel and runs no kernel
-        return ""
-
-
-def _names(*, needed: bool = False) -> dict[str, Any]:
-    """Return the notebook's namespace; an empty one where there is no notebook, unless it is `needed`."""
-    from IPython.core.getipython import get_ipython
-
-    shell = get_ipython()
-    if shell is not None:
-        names: dict[str, Any] = shell.user_ns
-        return names
-    if needed:
-        raise InputError("bind needs a notebook, whose name it binds", "Leave it out and read .value.")
-    return {}
-
-
-def _show(piece: _render.Piece, display_id: str, *, update: bool = False) -> None:
-    from IPython.display import display
-
-    display({"text/plain": piece.text, "text/html": piece.html}, raw=True, display_id=display_id, update=update)  # type: ignore[no-untyped-call]  # theirs

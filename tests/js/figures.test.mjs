@@ -1,18 +1,8 @@
 // Sizes, times, names and what else is written without a page.
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
-import {
-  Speed,
-  counted,
-  formatDuration,
-  formatLeft,
-  formatPart,
-  formatSize,
-  limitsText,
-  splitName,
-  throttle,
-  visible,
-} from "../../nbfiles/widget/static/upload.js";
+import { counted, formatSize, splitName, throttle, visible } from "../../nbfiles/widget/static/common.js";
+import { Speed, formatDuration, formatLeft, formatPart, limitsText } from "../../nbfiles/widget/static/upload.js";
 
 const plain = (text) => text.replaceAll("\u00a0", " ");
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -75,6 +76,15 @@ def test_delete(folder):
 ODD_IDS = ["", "x", "file_local_", "file_local_../../etc/passwd12345", "../files.sqlite", "file_local_" + "a" * 23,
            "file_local_" + "a" * 25, "file_local_" + "é" * 24, "file_local_" + "a" * 24 + "\n", "a" * 24,
            "file_local_%2e%2e%2f" + "a" * 15]  # fmt: skip
+
+
+def test_room_comes_back(folder):
+    """What files that came and went leave behind does not grow with them: not SQLite's log, not its index."""
+    with Store(folder) as store:
+        for _ in range(300):
+            assert store.delete(put(store).id)
+        left = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and path.name != "reserve")
+    assert left < _store.RESERVE
 
 
 @pytest.mark.parametrize("file_id", ODD_IDS)
@@ -294,6 +304,19 @@ def test_damaged_index(folder):
         pass
     (folder / "files.sqlite").write_bytes(b"not a database, but long enough to be read as one" * 100)
     with pytest.raises(_errors.Error, match="blobs folder"):
+        Store(folder)
+
+
+def test_an_index_whose_schema_is_no_text(folder):
+    """Bytes that SQLite puts into its own error, and Python cannot read there, are a damaged index like any other."""
+    with Store(folder):
+        pass
+    path = folder / "files.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as index:
+        index.execute("PRAGMA writable_schema = ON")
+        index.execute("UPDATE sqlite_master SET name = CAST(X'ff8e' AS TEXT), sql = 'nonsense'")
+        index.commit()
+    with pytest.raises(_errors.Error, match=r"cannot be read: .* blobs folder"):
         Store(folder)
 
 

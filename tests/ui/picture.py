@@ -1,8 +1,8 @@
 """Takes the README's pictures: ``python tests/ui/picture.py`` writes the files of notebooks/pictures.
 
 It runs a notebook in a real JupyterLab with a local Files API: the first upload of the quickstart with its receipt and
-table, and the upload widget with one file half-way, over a connection that is slowed to that of an office. Run it again
-when the look has changed; NBFILES_CHROMIUM names the browser.
+table, the upload widget with one file half-way, over a connection that is slowed to that of an office, and the file
+browser with a search and a selection. Run it again when the look has changed; NBFILES_CHROMIUM names the browser.
 """
 
 from __future__ import annotations
@@ -56,6 +56,31 @@ def take_widget(lab: Lab, folder: Path) -> None:
         notebook.close()
 
 
+def take_browser(lab: Lab) -> None:
+    """Take the file browser with a search, three selected rows and one that a variable holds."""
+    client = "files = nbfiles.Files(local=True)"
+    fill = (
+        "for n in range(40):\n"
+        "    files.upload(bytes(10 ** (n % 7)), name=f'interviews-batch-{n}.zip', fresh=True)\n"
+        "    files.upload(bytes(3 ** (n % 15)), name=f'survey-{n}.csv', expires='7d' if n % 5 == 0 else 'never')\n"
+        "notes_id = files.upload(b'What we were told', name='interview-notes.md', expires='3h')"
+    )
+    notebook = lab.open(lab.write("browse.ipynb", "import nbfiles", client, fill, "nbfiles.FileBrowser()"), scale=2)
+    notebook.run_all()
+    browser = notebook.page.locator(".nbf-browse")
+    browser.locator("tr[data-row]").first.wait_for()
+    browser.get_by_role("searchbox").fill("int")
+    browser.get_by_role("button", name="Expires", exact=True).click()
+    notebook.page.wait_for_timeout(500)
+    for row in (0, 1, 3):
+        browser.locator("tr[data-row]").nth(row).locator("input").click()
+    notebook.page.wait_for_timeout(500)
+    for theme, name in THEMES:
+        notebook.use_theme(theme)
+        shoot(notebook, "FileBrowser", PICTURES / f"browser-{name}.png")
+    notebook.close()
+
+
 def shoot(notebook: OpenNotebook, cell: str, path: Path) -> None:
     """Take the cell that holds the text `cell`, at two pixels for each CSS pixel."""
     notebook.page.mouse.move(0, 0)
@@ -70,3 +95,4 @@ if __name__ == "__main__":
         with lab_server(root, **local_environment(Path(folder) / "files")) as url, chromium() as browser:
             take_table(Lab(url, root, browser))
             take_widget(Lab(url, root, browser), Path(folder))
+            take_browser(Lab(url, root, browser))

@@ -210,7 +210,7 @@ def test_close(place: str, upstream: Upstream, large: Path, small: Path, request
     widget.wait_for(state="detached")
     assert becomes([], lambda: spooled(lab), 5), spooled(lab)
     assert [done.id] == list(upstream.kept) == json.loads(notebook.kernel("import json; print(json.dumps(reports))"))
-    stand_in = notebook.page.locator(".nbf-stand-in")
+    stand_in = notebook.page.locator(".nbf-up-saved")
     assert small.name in stand_in.inner_text()
     assert [] == uncaught(notebook)
     notebook.close()

@@ -139,5 +139,5 @@ def test_a_name_is_only_a_name_in_a_saved_notebook(
     page.goto(html_of(saved, tmp_path).as_uri(), wait_until="domcontentloaded")
     for output in page.locator(".jp-OutputArea").all():
         assert_inert(page, output)
-    assert [shown(name) for name in TAKEN] == page.locator(".nbf-stand-in tbody tr").evaluate_all(NAMED)
+    assert [shown(name) for name in TAKEN] == page.locator(".nbf-up-saved tbody tr").evaluate_all(NAMED)
     page.close()

@@ -48,7 +48,7 @@ def throttled(page: Page, rate: int) -> None:
 
 def stand_ins(place: Locator | Page) -> Locator:
     """Return the tables of `place` that stand in for a widget and can be seen."""
-    return place.locator(".nbf-stand-in:visible")
+    return place.locator(".nbf-up-saved:visible")
 
 
 def foreign(saved: Path) -> str:

@@ -39,7 +39,7 @@ LOSE = f"""([way, mark, count, least]) => {{
 
 
 class Upstream(Server):
-    """A Files API that takes uploads, and lists and deletes them.
+    """A Files API that takes uploads, and lists, hands out and deletes what it has.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class Upstream(Server):
         self.keep(exchange)
 
     def _take(self, exchange: Exchange) -> None:
-        file_id = exchange.target.split("?")[0].removeprefix("/v1/files").removeprefix("/")
+        file_id, _, content = exchange.target.split("?")[0].removeprefix("/v1/files").removeprefix("/").partition("/")
         if exchange.method == "DELETE":
             self.deleted.append(file_id)
             self.files = [file for file in self.files if file["id"] != file_id]
@@ -106,6 +106,9 @@ class Upstream(Server):
             return
         if exchange.method == "GET":
             found = [file for file in self.files if file["id"] == file_id]
+            if content and found:
+                exchange.answer(200, b"x" * found[0]["size_bytes"])
+                return
             exchange.answer(200 if found else 404, found[0] if found else {})
             return
         begin = exchange.read(min(HEAD, exchange.length))

@@ -443,7 +443,7 @@ def shown_with(open_widget, names, reason="not good"):
         widget, page = open_widget(client(server.url), jobs=1)
         keys = page.offer_rows([(f"{number}.txt", "", b"x") for number in range(len(names) + 1)])
         assert ["done"] * len(names) + ["failed"] == page.finish(*keys)
-        return widget._stand_in()
+        return widget.stand_in()
 
 
 SHOWN = MAX_SHOWN - 1
@@ -475,7 +475,7 @@ def test_repr(open_widget, files):
     page.finish(*page.offer(report_txt=b"hello"))
     assert repr(widget.table) == repr(widget)
     assert "report.txt" in repr(widget)
-    assert str(widget.value[0]) in widget._stand_in().html
+    assert str(widget.value[0]) in widget.stand_in().html
 
 
 def strings(value):

@@ -31,3 +31,33 @@ type Answer = { status: number; said: string };
 
 /** What an element may hold. */
 type Child = Node | string;
+
+/** The files of a listing, column by column; times in milliseconds since 1970. */
+type Columns = {
+	id: string[];
+	name: string[];
+	mime: string[];
+	size: number[];
+	created: number[];
+	expires: (number | null)[];
+	variable: string[];
+	block: string[];
+	origin: number[];
+	downloadable: number[];
+};
+
+/** What a person looks for: words, a type, an origin (-1: any), and by which column it is sorted. */
+type Query = { text: string; mime: string; origin: number; column: keyof Columns; down: boolean };
+
+/** What stands in place of the selection bar: a plan to delete, a name to bind, or what was done. */
+type Bar = {
+	kind: string;
+	text?: string;
+	token?: string;
+	count?: number;
+	size?: number;
+	elsewhere?: number;
+	elsewhere_size?: number;
+	variables?: string[];
+	more?: number;
+};

@@ -3,8 +3,8 @@
 // A `Desk` per widget has a `Row` for each file; `View`s come and go. What a person named is data: it becomes text nodes,
 // titles and labels only. The default of a parameter is also its type; further types are in `types.d.ts`.
 
-const NB = "\u00a0";
-const DOT = `${NB}· `;
+import { DOT, NB, RING, announce, button, copy, counted, fitTails, formatSize, icon, isolated, make, set, splitName, throttle, visible, write } from "./common.js";
+
 const PIECE = 8 * 2 ** 20; // 10 MiB vanish without a word
 const SMALL_PIECE = 2 ** 20;
 const UNDER_WAY = ["offered", "queued", "uploading", "retrying", "checking", "cancelling"];
@@ -13,14 +13,6 @@ const LANDING = "nbfiles/landing/";
 const LOST = "The kernel restarted. Choose the ";
 
 // ---- figures and names
-
-/** `96 B`, `412 kB`, `24.1 MB` */
-export function formatSize(bytes = 0) {
-	if (bytes < 1000) return `${Math.round(bytes)}${NB}B`;
-	let [value, unit] = [bytes / 1000, 0];
-	for (; value >= 999.5 && unit < 3; unit++) value /= 1000;
-	return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)}${NB}${"kMGT"[unit]}B`;
-}
 
 /** `25.9 of 144 MB`, `412 kB of 144 MB` */
 export function formatPart(part = 0, whole = 0) {
@@ -41,30 +33,6 @@ export function formatDuration(seconds = 0) {
 	const all = Math.round(seconds);
 	if (all < 60) return `${all}${NB}s`;
 	return `${Math.floor(all / 60)}${NB}min${all % 60 ? ` ${all % 60}${NB}s` : ""}`;
-}
-
-/** `1 file`, `1,902 files` */
-export function counted(count = 0, noun = "") {
-	return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
-}
-
-/** Writes each hidden or reordering character as `<U+202E>`. */
-export function visible(text = "") {
-	return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (char) => {
-		return `<U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}>`;
-	});
-}
-
-/** Cuts a name into a head, which may give way, and its ending and 4 letters. */
-export function splitName(name = "") {
-	const letters = name.match(/.\p{M}*/gsu) ?? []; // an accent stays with its letter
-	const keep = 4 + (/[^/]\.([^./]{0,9})$/.exec(name)?.[0].length ?? 1) - 1;
-	let cut = letters.length;
-	for (let width = 0; cut && letters.length - cut < keep; cut--) {
-		width += visible(letters[cut - 1]).length;
-		if (width > 14) break;
-	}
-	return [letters.slice(0, cut).join(""), letters.slice(cut).join("")];
 }
 
 /** `PDF only, up to 500 MB each` @param {Limits} limits */
@@ -207,21 +175,6 @@ export class Flight {
 		this.asked = now;
 		return true;
 	}
-}
-
-/** Has `work` done soon, at most once in `wait` ms. @param {() => void} work @param {(does: () => void) => void} [frame] */
-export function throttle(work, wait = 100, frame = requestAnimationFrame) {
-	let last = 0;
-	let due = false;
-	const run = () => {
-		due = false;
-		last = Date.now();
-		work();
-	};
-	return () => {
-		if (!due) setTimeout(() => frame(run), last + wait - Date.now());
-		due = true;
-	};
 }
 
 // ---- the way over the Jupyter server
@@ -699,8 +652,6 @@ export class Desk {
 
 // ---- how it is drawn
 
-const SVG = "http://www.w3.org/2000/svg";
-const RING = "M8 2a6 6 0 1 0 0 12A6 6 0 0 0 8 2";
 const ICONS = {
 	tray: "M8 11V3M4.8 6.2 8 3l3.2 3.2M2.5 11v2.5h11V11",
 	folder: "M2 12.5v-9h4l1.5 2H14v7z",
@@ -721,53 +672,6 @@ const STATES = {
 };
 /** @type {Record<string, number>} */
 const STEPS = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity };
-
-/**
- * @template {keyof HTMLElementTagNameMap} T
- * @param {T} tag @param {string} [cls] @param {...Child} children
- */
-function make(tag, cls, ...children) {
-	const node = document.createElement(tag);
-	if (cls) node.className = cls;
-	node.append(...children);
-	return node;
-}
-
-/** @template {Element} T @param {T} node @param {Record<string, string>} attributes */
-function set(node, attributes) {
-	for (const [name, value] of Object.entries(attributes)) {
-		if (node.getAttribute(name) !== value) node.setAttribute(name, value);
-	}
-	return node;
-}
-
-function icon(shape = "", tone = "", svg = document.createElementNS(SVG, "svg")) {
-	const path = svg.firstElementChild ?? svg.appendChild(document.createElementNS(SVG, "path"));
-	set(path, { d: shape });
-	return set(svg, { class: `i ${tone}`, viewBox: "0 0 16 16", "aria-hidden": "true" });
-}
-
-/** @param {string} does @param {string} cls @param {...Child} children */
-function button(does, cls, ...children) {
-	return set(make("button", cls, ...children), { type: "button", "data-do": does });
-}
-
-function marked(text = "") {
-	return visible(text)
-		.split(/(<U\+[0-9A-F]{4,6}>)/)
-		.map((part, at) => (at % 2 ? make("span", "nbf-cc", part) : part));
-}
-
-/** @param {Element} node @param {string} text */
-function write(node, text) {
-	if (node.textContent !== visible(text)) node.replaceChildren(...marked(text));
-}
-
-/** @param {string[]} parts @param {string} [cls] */
-function isolated([head, tail], cls = "") {
-	const name = make("bdi", `nbf-name ${cls}`, make("span", "h", ...marked(head)), make("span", "t", ...marked(tail)));
-	return set(name, { title: visible(head + tail), style: `--t:${visible(tail).length}` });
-}
 
 /** @param {Row} row */
 function item(row) {
@@ -898,8 +802,7 @@ class View {
 	}
 
 	speak(text = "", urgent = false) {
-		const region = urgent ? this.on.urgent : this.on.polite;
-		region.textContent = text + (region.textContent === text ? NB : ""); // the same text would be no news
+		announce(urgent ? this.on.urgent : this.on.polite, text);
 	}
 
 	listen(root = this.on.root) {
@@ -984,18 +887,7 @@ class View {
 
 	/** @param {Row} row */
 	async copy({ known: { id }, label }) {
-		try {
-			await navigator.clipboard.writeText(id);
-		} catch {
-			// Pages without https have none of that kind.
-			const { active } = this;
-			const area = make("textarea", "sr", id);
-			this.on.root.append(area);
-			area.select();
-			document.execCommand("copy");
-			area.remove();
-			active?.focus();
-		}
+		await copy(this.on.root, id);
 		this.desk.say(() => `Copied the id of ${label}.`);
 	}
 
@@ -1070,14 +962,9 @@ class View {
 		clear.hidden = all === busy + failed;
 	}
 
-	/** Measures the tails of new names, so that exactly the rest gives way. */
+	/** Measures the tails of new names; where it is not on the page yet, `sight` comes back. */
 	fit() {
-		if (!this.raw.length) return;
-		const { width } = this.on.zero.getBoundingClientRect();
-		if (!width) return; // not on the page yet; `sight` comes back
-		const tails = this.raw.map((name) => name.lastElementChild?.getBoundingClientRect().width ?? 0);
-		this.raw.forEach((name, at) => name.style.setProperty("--t", (tails[at] / width + 0.1).toFixed(2)));
-		this.raw = [];
+		if (this.raw.length && fitTails(this.raw, this.on.zero)) this.raw = [];
 	}
 }
 
