@@ -66,7 +66,7 @@ def build_upload(place: Place, multipart: Multipart, *, expires: int | None = No
     """``POST /v1/files``; `expires` (seconds) makes it the GA surface, which alone knows expiry."""
     call = _build(place, "POST", "/v1/files", ga=expires is not None)
     body = {"content-type": multipart.content_type, "content-length": str(multipart.content_length)}
-    return replace(call, headers={**call.headers, **body})
+    return Call(call.method, call.path, call.params, {**call.headers, **body})
 
 
 def build_list(
@@ -147,8 +147,6 @@ class Client:
     ----------
     gate : Gate or None
         Passed by every request; None lets all pass.
-    date : datetime.datetime or None
-        When the server sent its latest answer, on its own clock.
 
     Raises
     ------
@@ -158,12 +156,16 @@ class Client:
 
     def __init__(self, place: Place, credential: Credential, *, trace: Trace | None = None) -> None:
         self._place = place
+        self._who = place.who
         self._credential = credential
         self.gate: Gate | None = None
-        self.date: datetime | None = None  # when the server sent its latest answer, on its own clock
+        self._date = ""
         self._trace = trace
         self._extensions: dict[str, Any] = {"timeout": _TIMEOUT, "trace": self._told}
-        context = ssl_context(place.ca_bundle, os.getenv("SSL_CERT_FILE", ""), os.getenv("SSL_CERT_DIR", ""))
+        if _is_plain(place):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the system's take a while to read
+        else:
+            context = ssl_context(place.ca_bundle, os.getenv("SSL_CERT_FILE", ""), os.getenv("SSL_CERT_DIR", ""))
         try:
             self._host = httpx.URL(place.base_url).netloc.decode("ascii")
             self._transport = _transport(place, context)
@@ -179,6 +181,11 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._transport.close()
+
+    @property
+    def date(self) -> datetime | None:
+        """When the server sent its latest answer, on its own clock; None if it did not say."""
+        return http_date(self._date)
 
     def _told(self, step: str, info: dict[str, Any]) -> None:
         """Pass a step of the connection on, then take the key out of what httpcore is about to log of it.
@@ -206,7 +213,11 @@ class Client:
 
     def page(self, cursor: Mapping[str, str], *, limit: int = LARGEST_PAGE) -> Page:
         """Return one page of files, newest first."""
-        return Page.parse(self._json(build_list(self._place, cursor, limit=limit)))
+        return Page.parse(self.unread_page(cursor, limit=limit))
+
+    def unread_page(self, cursor: Mapping[str, str], *, limit: int = LARGEST_PAGE) -> object:
+        """Return the JSON of one page, for `Page` to read."""
+        return self._json(build_list(self._place, cursor, limit=limit))
 
     def by_ids(self, ids: tuple[str, ...]) -> tuple[FileMetadata, ...]:
         """Return those of at most 100 `ids` that are there (the GA surface's ``ids[]``); the others are left out."""
@@ -232,8 +243,11 @@ class Client:
     @contextmanager
     def download(self, file_id: str) -> Iterator[Iterator[bytes]]:
         """Open the content of a file that Claude made; yields an iterator of its bytes."""
-        with self._open(build_download(self._place, file_id)) as response:
+        response = self._send(build_download(self._place, file_id))
+        try:
             yield self._pieces(response)
+        finally:
+            response.close()
 
     def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
         failure: Error | None = None
@@ -245,12 +259,14 @@ class Client:
             raise failure
 
     def _json(self, call: Call, body: Iterator[bytes] | None = None) -> object:
-        with self._open(call, body) as response:
-            return parse_json(self._read(response), self._place.who)
+        response = self._send(call, body)
+        try:
+            return parse_json(self._read(response), self._who)
+        finally:
+            response.close()
 
-    @contextmanager
-    def _open(self, call: Call, body: Iterator[bytes] | None = None) -> Iterator[httpx.Response]:
-        """Send `call` and yield its answer if it is a success; anything else is raised as an error of ours."""
+    def _send(self, call: Call, body: Iterator[bytes] | None = None) -> httpx.Response:
+        """Send `call` and return its answer, to be closed, if it is a success; anything else is raised as an error."""
         if self.gate is not None:
             self.gate.before()
         failure: Error | None = None
@@ -259,26 +275,24 @@ class Client:
             response = self._transport.handle_request(self._request(call, body))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError) as error:
             failure = self._unreached(error)
-        if response is not None:
-            self.date = http_date(response.headers.get("date", ""))
         if response is None:
-            raise failure or ConnectionFailedError(f"{self._place.who} did not answer")
+            raise failure or ConnectionFailedError(f"{self._who} did not answer")
+        self._date = response.headers.get("date", "")
+        if response.status_code == 200:
+            return response
         try:
-            if response.status_code != 200:
-                refusal = self._refusal(response)
-                if self.gate is not None:
-                    self.gate.refused(refusal)
-                raise refusal
-            yield response
+            refusal = self._refusal(response)
         finally:
             response.close()
+        if self.gate is not None:
+            self.gate.refused(refusal)
+        raise refusal
 
     def _request(self, call: Call, body: Iterator[bytes] | None) -> httpx.Request:
         """Make the request of `call`; the key goes in here, and nowhere before."""
         headers = [
             ("host", self._host),
             ("accept-encoding", "gzip, deflate"),
-            ("connection", "keep-alive"),
             ("user-agent", "nbfiles"),
             *call.headers.items(),
             self._credential.header(),
@@ -310,7 +324,7 @@ class Client:
             for part in response.iter_bytes():
                 size += len(part)
                 if size > LARGEST_ANSWER:
-                    failure = ResponseError(f"{self._place.who} sent an answer of over {LARGEST_ANSWER >> 20} MiB")
+                    failure = ResponseError(f"{self._who} sent an answer of over {LARGEST_ANSWER >> 20} MiB")
                     break
                 parts.append(part)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
@@ -379,11 +393,15 @@ _TIMEOUT = httpx.Timeout(CONNECT_TIMEOUT, write=STALL_TIMEOUT, read=ANSWER_TIMEO
 _LOCAL_OPTIONS = ((socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20),)
 
 
+def _is_plain(place: Place) -> bool:
+    return place.base_url.startswith("http:")
+
+
 def _transport(place: Place, context: ssl.SSLContext) -> httpx.BaseTransport:
     """Return the way to `place`. Loopback goes round every proxy."""
     if is_loopback(urlsplit(place.base_url).hostname):
-        plain = urlsplit(place.base_url).scheme == "http"
-        return httpx.HTTPTransport(verify=context, limits=_LIMITS, socket_options=_LOCAL_OPTIONS if plain else None)
+        options = _LOCAL_OPTIONS if _is_plain(place) else None
+        return httpx.HTTPTransport(verify=context, limits=_LIMITS, socket_options=options)
     if getproxies().keys() & {"http", "https", "all"}:
         return _Proxied(context)
     return httpx.HTTPTransport(verify=context, limits=_LIMITS)

@@ -150,7 +150,8 @@ class Files:
         retry : bool, default True
             False sends at most once, whatever happens.
         jobs : int or None, default None
-            Files sent at the same time, 1 to 64.
+            Files sent at the same time, 1 to 64. None takes ``NbFiles.jobs``; if that is None too, it begins with 8 and
+            takes more, up to 32, as long as that is faster.
         timeout : float or None, default None
             Seconds one file may take in all; None: 120 and one more for each 32 KiB.
         index : bool or None, default None

@@ -31,18 +31,19 @@ import threading
 import time
 import unicodedata
 import weakref
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from nbfiles import _private_folder
 from nbfiles._lock import FileLock
 from nbfiles._names import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
 
@@ -90,6 +91,7 @@ _SCHEMA = (
 )
 _COLUMNS = "id, name, mime_type, size, digest, created_at, expires_at"
 _LIKE = "place = ? AND credential = ? AND name = ? AND mime_type = ? AND size = ? AND gone = 0"
+_MOST_VALUES = 500  # in one question; a SQLite of 2019 takes 999
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _DAMAGE = (AttributeError, OverflowError, TypeError, ValueError)  # what reading a row of a damaged file may come to
 # What a job may raise through no fault of ours. A message that quotes a damaged file need not be UTF-8.
@@ -157,12 +159,27 @@ class _NewerError(Exception):
     """The ledger was written by a version that knows more."""
 
 
+class _Job:
+    """What one thread wants done in a transaction, and what came of it."""
+
+    def __init__(self, job: Callable[[sqlite3.Connection], Any], *, alone: bool = False) -> None:
+        self._job = job
+        self.alone = alone
+        self.result: Any = None
+        self.done = False  # and committed
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        """Do it."""
+        self.result = self._job(connection)
+
+
 class _Hold:
     """What this process has open of one ledger: a connection, and the lock by which others know that it lives."""
 
     def __init__(self) -> None:
         self.connection: sqlite3.Connection | None = None
         self.in_memory = False
+        self.jobs = deque[_Job]()  # that wait for the next transaction
         self.token = ""
         self._lock: FileLock | None = None
         self._lock_path = Path()
@@ -249,14 +266,34 @@ class Ledger:
         """Close the file and show that this process is done with it. If it is needed again, it is opened again."""
         self._hold.close()
 
-    def run(self, job: Callable[[sqlite3.Connection], T]) -> T:
-        """Run `job` in a transaction of its own: in the file, or in memory if that fails."""
+    def run(self, job: Callable[[sqlite3.Connection], T], *, alone: bool = False) -> T:
+        """Run `job` in a transaction: in the file, or in memory if that fails; return once it is committed.
+
+        Jobs that came while another transaction ran share the next one: threads that upload small files would else
+        wait for each other's. `alone` is for a single question, which needs no transaction. A job may run again.
+        """
+        mine = _Job(job, alone=alone)
+        jobs = self._hold.jobs
+        jobs.append(mine)
         with _GATE:
-            connection = self._hold.connection or self._open()
-            try:
-                return _transaction(connection, job)
-            except _TROUBLE as error:
-                return _transaction(self._retreat(error), job)
+            if not mine.done:  # else somebody before us has run it
+                batch = [jobs.popleft() for _ in range(len(jobs))]
+                try:
+                    self._run_all(batch)
+                except Exception:
+                    if len(batch) == 1:
+                        raise
+                    self._run_all([mine])  # whose fault it was, its own thread finds out
+                finally:
+                    jobs.extendleft(one for one in batch if not one.done and one is not mine)
+        return cast("T", mine.result)
+
+    def _run_all(self, batch: Sequence[_Job]) -> None:
+        connection = self._hold.connection or self._open()
+        try:
+            _transaction(connection, batch)
+        except _TROUBLE as error:
+            _transaction(self._retreat(error), batch)
 
     @property
     def owner(self) -> str:
@@ -316,7 +353,7 @@ class Ledger:
                 (_micros(datetime.now(UTC) - KEPT_AFTER_END), _SWEPT),
             )
 
-        _transaction(connection, enter)
+        _transaction(connection, (_Job(enter),))
         return connection
 
     def _open_memory(self) -> sqlite3.Connection:
@@ -386,8 +423,13 @@ class Account:
         blobs = {_blob(id_): id_ for id_ in ids}
 
         def look(read: sqlite3.Connection) -> set[str]:
-            question = "SELECT 1 FROM files WHERE place = ? AND id = ?"
-            return {id_ for blob, id_ in blobs.items() if read.execute(question, (self._place, blob)).fetchone()}
+            found, all_of_them = set[str](), list(blobs)
+            for at in range(0, len(all_of_them), _MOST_VALUES):
+                some = all_of_them[at : at + _MOST_VALUES]
+                marks = ", ".join("?" * len(some))
+                rows = read.execute(f"SELECT id FROM files WHERE place = ? AND id IN ({marks})", (self._place, *some))  # noqa: S608
+                found.update(blobs[blob] for (blob,) in rows)
+            return found
 
         return self._ledger.run(look) if blobs else set()
 
@@ -480,7 +522,7 @@ class Account:
         return [pending for row in self._ledger.run(look) if (pending := _pending(row)) is not None]
 
     def _select(self, question: str, values: tuple[Any, ...]) -> list[Any]:
-        return self._ledger.run(lambda read: read.execute(question, values).fetchall())
+        return self._ledger.run(lambda read: read.execute(question, values).fetchall(), alone=True)
 
     def _store(self, write: sqlite3.Connection, otherwise: str, known: Known, number: int | None) -> bool:
         """Add a row, and close the attempt with it; return whether there is one row more."""
@@ -543,17 +585,23 @@ def _make_tables(write: sqlite3.Connection) -> None:
     write.execute(f"PRAGMA user_version = {_VERSION}")
 
 
-def _transaction(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
-    """Run `job` under the write lock; commit, or leave no trace."""
+def _transaction(connection: sqlite3.Connection, batch: Sequence[_Job]) -> None:
+    """Run `batch` under the write lock; commit, or leave no trace."""
+    if len(batch) == 1 and batch[0].alone:
+        batch[0].run(connection)
+        batch[0].done = True
+        return
     try:
         connection.execute("BEGIN IMMEDIATE")  # in here: Ctrl-C may come as soon as it is done
-        result = job(connection)
+        for job in batch:
+            job.run(connection)
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             with suppress(*_TROUBLE):
                 connection.execute("ROLLBACK")
-    return result
+    for job in batch:
+        job.done = True
 
 
 def _journal(connection: sqlite3.Connection, mode: str) -> str:
@@ -658,6 +706,7 @@ def _before_fork() -> None:
 def _in_the_child() -> None:
     for hold in _HOLDS:
         hold.let_go()
+        hold.jobs.clear()  # they are the parent's
         hold.token = ""
     _HOLDS.clear()
     _GATE.release()

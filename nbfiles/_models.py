@@ -11,20 +11,18 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from nbfiles._errors import InputError, ResponseError
 from nbfiles._names import BLOCKS, Block, blocks_for, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 LOCAL_PREFIX = "file_local_"
-_T = TypeVar("_T")
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -77,18 +75,21 @@ class FileMetadata:
             If a required field is missing, of the wrong type or out of its bounds. The message names the field and
             never repeats the answer's text.
         """
-        fields = dict(_object(body, "file"))
-        return cls(
-            id=_text(fields.pop("id", None), "id", 1, 10_000),
-            type=_text(fields.pop("type", None), "type", 1, 255),
-            filename=_text(fields.pop("filename", None), "filename", 1, 500),
-            mime_type=_text(fields.pop("mime_type", None), "mime_type", 1, 255),
-            size_bytes=_count(fields.pop("size_bytes", None)),
-            created_at=_time(fields.pop("created_at", None), "created_at"),
-            downloadable=_optional(fields.pop("downloadable", None), _flag, "downloadable"),
-            expires_at=_optional(fields.pop("expires_at", None), _time, "expires_at"),
-            scope=_optional(fields.pop("scope", None), _object, "scope"),
-            extra=MappingProxyType(fields) if fields else _NOTHING,
+        fields = _object(body, "file")
+        get = fields.get
+        downloadable, expires_at, scope = get("downloadable"), get("expires_at"), get("scope")
+        known = fields.keys() <= _FIELDS
+        return cls(  # by position: a page has a thousand
+            _text(get("id"), "id", 1, 10_000),
+            _text(get("type"), "type", 1, 255),
+            _text(get("filename"), "filename", 1, 500),
+            _text(get("mime_type"), "mime_type", 1, 255),
+            _count(get("size_bytes")),
+            _time(get("created_at"), "created_at"),
+            None if downloadable is None else _flag(downloadable, "downloadable"),
+            None if expires_at is None else _time(expires_at, "expires_at"),
+            None if scope is None else _object(scope, "scope"),
+            _NOTHING if known else MappingProxyType({name: fields[name] for name in fields if name not in _FIELDS}),
         )
 
     def __reduce__(self) -> tuple[Callable[..., FileMetadata], tuple[dict[str, Any]]]:
@@ -100,6 +101,9 @@ class FileMetadata:
     def blocks(self) -> tuple[Block, ...]:
         """The content blocks the file can stand in, the best first (see `FileId.block`)."""
         return blocks_for(self.filename, self.mime_type, self.size_bytes)
+
+
+_FIELDS = frozenset(FileMetadata.__slots__) - {"extra"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +148,22 @@ class Page:
     @classmethod
     def parse(cls, body: object) -> Page:
         """Read the JSON object `body`; see `FileMetadata.parse` for what is raised."""
-        fields = _object(body, "list of files")
-        data = fields.get("data")
+        data = _object(body, "list of files").get("data")
         if not isinstance(data, list):
             raise _wrong("data", "a list")
-        files = tuple(FileMetadata.parse(item) for item in data)
+        return cls(files=tuple([FileMetadata.parse(item) for item in data]), next=cls.following(body))
+
+    @staticmethod
+    def following(body: object) -> Mapping[str, str]:
+        """Read only what asks for the next page; see `FileMetadata.parse` for what is raised."""
+        fields = _object(body, "list of files")
         following: dict[str, str] = {}
         if "next_page" in fields:
             if fields["next_page"]:
                 following["page"] = _text(fields["next_page"], "next_page", 1, 100_000)
         elif fields.get("has_more") and fields.get("last_id"):
             following["after_id"] = _text(fields["last_id"], "last_id", 1, 10_000)
-        return cls(files=files, next=MappingProxyType(following))
+        return MappingProxyType(following)
 
 
 class FileId(str):
@@ -339,7 +347,7 @@ def _wrong(name: str, wanted: str) -> ResponseError:
 
 
 def _object(value: object, name: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):  # as JSON's are
         raise _wrong(name, "an object")
     return cast("Mapping[str, Any]", value)
 
@@ -370,10 +378,7 @@ def _time(value: object, name: str) -> datetime:
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
         raise _wrong(name, "an RFC 3339 time")
     try:
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        moment = datetime.fromisoformat(value.upper())
+        return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise _wrong(name, "an RFC 3339 time") from None
-
-
-def _optional(value: object, read: Callable[[object, str], _T], name: str) -> _T | None:
-    return None if value is None else read(value, name)

@@ -110,6 +110,9 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
 # RFC 7231 media type; parameters are tokens or quoted strings. Anything else could forge a header line.
 _MIME = re.compile(r"[\w.+-]+/[\w.+-]+(?:; ?[\w.+-]+=(?:[\w.+-]+|\"[\w .+-]*\"))*", re.ASCII)
 
+# File names that nobody refuses.
+_PLAIN = re.compile(r"\w[\w .+-]{0,254}", re.ASCII)
+
 
 def check_filename(name: str) -> str:
     """Return `name` if the Files API takes it as it stands.
@@ -130,6 +133,8 @@ def check_filename(name: str) -> str:
         If it is empty, longer than 255 characters, ``.`` or ``..``, or holds a forbidden or control character or a
         half of a surrogate pair (which no UTF-8 header can carry).
     """
+    if _PLAIN.fullmatch(name):  # most are, and the rest takes ten times as long
+        return name
     if not name:
         raise FileNameError("the file name is empty", "Give it one: --name report.pdf (name= in Python).")
     shown = visible(name if len(name) <= 60 else f"{name[:40]}…{name[-16:]}")

@@ -7,6 +7,7 @@ nothing: that is for the doors.
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +28,7 @@ from nbfiles._transfer import TransferManager
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
 
     from nbfiles._bucket import Bucket
     from nbfiles._credentials import Credential, Secret
@@ -239,7 +241,15 @@ class Session:
         timeout = how.timeout if how.timeout is not None else self.config.timeout
         reuse, account = self._reuses(how), self.account()
         return [
-            Upload(payload, expires=expires, timeout=timeout, retry=how.retry, reuse=reuse, account=account)
+            Upload(
+                payload,
+                expires=expires,
+                timeout=timeout,
+                retry=how.retry,
+                reuse=reuse,
+                hashed=self.config.ledger,
+                account=account,
+            )
             for payload in payloads
         ]
 
@@ -375,20 +385,24 @@ class Pages:
         self._seen: set[tuple[tuple[str, str], ...]] = set()
 
     def take(self, page: Page) -> tuple[FileMetadata, ...]:
-        """Return the files of `page`, and step to the next.
+        """Return the files of `page`, and step to the next; see `step`."""
+        self.step(page.next)
+        return page.files
+
+    def step(self, following: Mapping[str, str]) -> None:
+        """Step to the page that `following` asks for.
 
         Raises
         ------
         ResponseError
             If a cursor comes again, or the pages do not end: a server that repeats itself would keep us for ever.
         """
-        self.cursor = page.next
-        self.more = bool(page.next)
-        key = tuple(sorted(page.next.items()))
+        self.cursor = following
+        self.more = bool(following)
+        key = tuple(sorted(following.items()))
         if self.more and (key in self._seen or len(self._seen) >= MOST_PAGES):
             raise ResponseError("the server's list of files does not end", "Ask for the newest only: --limit 100.")
         self._seen.add(key)
-        return page.files
 
 
 def walk(fetch: Callable[[Mapping[str, str]], Page]) -> Iterator[FileMetadata]:
@@ -399,11 +413,20 @@ def walk(fetch: Callable[[Mapping[str, str]], Page]) -> Iterator[FileMetadata]:
 
 
 def _newest(client: Client, first: int | None) -> list[FileMetadata]:
-    """List the newest `first` files, or all, on one connection."""
+    """List the newest `first` files, or all, on one connection; a page is read while the next is on its way."""
     limit = LARGEST_PAGE if first is None else max(1, min(first, LARGEST_PAGE))
     files: list[FileMetadata] = []
-    for file in walk(lambda cursor: client.page(cursor, limit=limit)):
-        files.append(file)
-        if first is not None and len(files) >= first:
-            break
-    return files
+    pages = Pages()
+    reading: Future[Page] | None = None
+    with ThreadPoolExecutor(1, "nbfiles-page") as reader:  # its thread starts with the first page that has a next
+        while pages.more and (first is None or len(files) < first):
+            body = client.unread_page(pages.cursor, limit=limit)
+            if reading is not None:
+                files += reading.result().files
+            pages.step(Page.following(body))
+            reading = reader.submit(Page.parse, body) if pages.more and first is None else None
+            if reading is None:
+                files += Page.parse(body).files
+        if reading is not None:
+            files += reading.result().files
+    return files if first is None else files[:first]

@@ -41,7 +41,7 @@ _EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=
 _NEVER = np.iinfo("int64").min  # how NumPy writes NaT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: there may be 50,000, and to make those takes three times as long
 class Row:
     """One file of a table: what the server said about it, and what is known here.
 

@@ -154,13 +154,15 @@ class Upload:
         False: the file is sent at most once, whatever happens before or after the first byte.
     reuse : bool, default False
         Whether a file that the account knows to be the same is taken instead, if the server still has it.
+    hashed : bool, default True
+        Whether the file is hashed while it is sent, if its digest is not known: nobody needs it without a ledger.
     account : Account or None, default None
         Where uploads are written down; None forgets them with the task.
 
     Attributes
     ----------
     digest : str or None
-        Of what was sent; made on the way.
+        Of what was sent; made on the way. None if it was not known before and `hashed` is False.
     reused : bool
         Whether the result is a file that was there before.
     found : bool
@@ -177,6 +179,7 @@ class Upload:
         timeout: float | None = None,
         retry: bool = True,
         reuse: bool = False,
+        hashed: bool = True,
         account: Account | None = None,
     ) -> None:
         self.payload = payload
@@ -188,6 +191,7 @@ class Upload:
         self._expires = expires
         self._retry = retry
         self._reuse = reuse
+        self._hashed_on_the_way = hashed
         self._account = account or Ledger(None).account("", "")
         self._began: float | None = None  # when the first attempt of which a byte left began
         self._sent = self._whole = False  # what may have left of the latest attempt: a byte, and all of them
@@ -238,7 +242,7 @@ class Upload:
 
     def _body(self, multipart: Multipart, turn: Turn) -> Generator[bytes]:
         """Yield the body; count what the socket took, hash what the file holds, and stop if cancelled."""
-        digest = None if self.payload.digest else Digest()
+        digest = Digest() if self._hashed_on_the_way and not self.payload.digest else None
         turn.progress(0)
         done = 0
         for chunk in multipart.chunks(digest):

@@ -327,6 +327,8 @@ class _Run:
 
     def _hire_more(self) -> None:
         """Hire two, so that many are soon there. Where the system has no thread to spare, fewer will do."""
+        if self._hired >= self._pace.jobs:
+            return
         with contextlib.suppress(RuntimeError):
             self._hire()
             self._hire()

@@ -365,6 +365,48 @@ def test_threads(account):
     assert list(range(50)) == sorted(adopted)
 
 
+def waiting(ledger, *jobs):
+    """Start a thread for each job while the ledger is busy, let them all go on, and return what came of each."""
+    results = {}
+
+    def work(name, job):
+        try:
+            results[name] = job()
+        except OverflowError as error:
+            results[name] = error
+
+    with _ledger._GATE:
+        threads = [threading.Thread(target=work, args=entry) for entry in enumerate(jobs)]
+        for thread in threads:
+            thread.start()
+        assert becomes(len(jobs), lambda: len(ledger._hold.jobs))
+    for thread in threads:
+        thread.join()
+    return [results[name] for name in range(len(jobs))]
+
+
+def test_those_that_wait_share_a_transaction(ledger, monkeypatch):
+    """What several threads write at the same moment is one transaction, and each gets its own answer."""
+    account = ledger.account("p", "k")
+    account.pending()
+    batches = []
+    once = _ledger._transaction
+    monkeypatch.setattr(_ledger, "_transaction", lambda file, jobs: batches.append(len(jobs)) or once(file, jobs))
+    numbers = waiting(ledger, *[lambda: account.begin(**PDF)] * 6)
+    assert ([1, 2, 3, 4, 5, 6], [6]) == (sorted(numbers), batches)
+    assert 5 == account.rivals(1)
+
+
+def test_the_fault_of_one_is_not_the_others(ledger):
+    """Of those that share a transaction only the one that cannot be done fails, and the others are written once."""
+    account = ledger.account("p", "k")
+    account.pending()
+    good, bad = (lambda: account.begin(**PDF)), (lambda: account.begin(**(PDF | {"size": 1 << 70})))
+    results = waiting(ledger, good, bad, good, bad, good)
+    assert [int, OverflowError, int, OverflowError, int] == [type(result) for result in results]
+    assert (2, "") == (account.rivals(results[0]), ledger.note)
+
+
 # -- the file ----------------------------------------------------------------------------------------------------------
 
 

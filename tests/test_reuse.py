@@ -132,6 +132,16 @@ def test_python_reuses_too(local_api, tmp_path):
     assert first != files.upload(b"hello", name="a.txt", fresh=True)
 
 
+def test_without_a_ledger_nothing_is_hashed(local_api, tmp_path):
+    """Where no upload is remembered, a file's digest is good for nothing and is not made."""
+    (tmp_path / "a.bin").write_bytes(b"hello")
+    for kept, expected in ((True, "blake3:"), (False, "")):
+        config = nbfiles.NbFiles(ledger=kept)
+        files = nbfiles.Files(base_url=local_api.base_url, api_key=local_api.api_key, config=config)
+        table = files.upload_many([tmp_path / "a.bin"])
+        assert expected == table["digest"][0][:7]
+
+
 def test_a_notebook_that_is_run_again(tmp_path, local_api, monkeypatch):
     """A notebook of ten uploads that is run again, saved in between, stores nothing; after one file changed, one."""
     monkeypatch.setenv("ANTHROPIC_BASE_URL", local_api.base_url)

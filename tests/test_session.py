@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from doubles import Server, answers, metadata
-from workbench import CANARY, Watch, becomes, keeps_the_secret, manager
+from workbench import CANARY, Watch, becomes, keeps_the_secret, manager, workers
 
 from nbfiles import _credentials
 from nbfiles._arrival import Arrival, safe_name
@@ -241,6 +241,24 @@ def test_the_newest_are_enough():
     with Server(answers(200, {"data": [metadata("a"), metadata("b")], "next_page": "p"})) as server:
         assert ["a", "b"] == [file.id for file in listed(server, 2)]
     assert ["GET /v1/files?beta=true&limit=2"] == server.targets
+
+
+def test_the_newest_of_several_pages():
+    """Where one page is not enough, as many are fetched as are, and the rest of the last is left out."""
+    bodies = [{"data": [metadata(f"{page}{n}") for n in range(2)], "next_page": f"page_{page}"} for page in range(9)]
+    with Server(*[answers(200, body) for body in bodies]) as server:
+        assert ["00", "01", "10"] == [file.id for file in listed(server, 3)]
+    assert 2 == len(server.exchanges)
+
+
+@pytest.mark.parametrize("bad", range(3))
+def test_one_bad_page_is_an_error(bad):
+    """A page with a file that is none ends the list as an error, whichever page it is, and leaves no thread."""
+    bodies = [{"data": [metadata(str(n))], "next_page": f"page_{n}" if n < 2 else None} for n in range(3)]
+    bodies[bad]["data"].append({"id": 7})
+    with Server(*[answers(200, body) for body in bodies]) as server:
+        assert ResponseError is type(listed(server))
+    assert becomes([], workers)
 
 
 def test_a_list_without_end_is_an_error():

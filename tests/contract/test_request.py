@@ -15,7 +15,7 @@ from nbfiles._client import build_upload
 from nbfiles._config import Place
 from nbfiles._errors import FileNameError, InputError
 from nbfiles._models import FileMetadata
-from nbfiles._multipart import Multipart
+from nbfiles._multipart import SMALL, Multipart
 from nbfiles._payload import bytes_payload
 
 NAMES = 20_000 if os.environ.get("NBFILES_TRIALS") == "full" else 2_000
@@ -103,6 +103,17 @@ def test_the_workspace_is_sent_when_set():
     with Server() as server:
         send(server.url, workspace_id="wrkspc_1")
     assert "wrkspc_1" == server.exchanges[0].header("anthropic-workspace-id")
+
+
+@pytest.mark.parametrize(("size", "pieces"), [(0, 1), (5, 1), (SMALL + 1, 3), ((2 << 20) + 1, 5)])
+def test_a_small_file_is_one_piece(size, pieces):
+    """A small form goes in one piece, a larger one in pieces of at most 1 MiB; together they are the form."""
+    multipart = Multipart(bytes_payload(bytes(size), name="a.bin", source="x"))
+    sent = list(multipart.chunks())
+    assert (pieces, multipart.content_length) == (len(sent), sum(map(len, sent)))
+    assert max(map(len, sent)) <= 1 << 20
+    (part,) = parts_by_email(multipart.content_type, b"".join(sent))
+    assert bytes(size) == part.content
 
 
 @settings(max_examples=NAMES, deadline=None)
