@@ -37,7 +37,7 @@ def no_proxies(monkeypatch):
 
 def fails(one: Client) -> Error:
     """Ask for a file, in vain; return the error, which shows no key."""
-    with contextlib.closing(one._http), pytest.raises(Error) as caught:
+    with contextlib.closing(one), pytest.raises(Error) as caught:
         one.metadata("file_1")
     keeps_the_secret(caught.value)
     return caught.value
@@ -55,13 +55,12 @@ def test_a_server_that_is_silent():
 
 def test_a_server_that_takes_nothing():
     """A server that reads nothing of the file is named, and how long it took no byte."""
-    with (
-        Server(lambda exchange: exchange.server.go_on.wait(10)) as server,
-        pytest.raises(ConnectionFailedError) as caught,
-    ):
+    form = Multipart(big())
+    with Server(lambda exchange: exchange.server.go_on.wait(10)) as server, contextlib.ExitStack() as stack:
         one = client(server.url)
-        with contextlib.closing(one._http):
-            one.upload(Multipart(big()), Multipart(big()).chunks())
+        stack.callback(one.close)
+        with pytest.raises(ConnectionFailedError) as caught:
+            one.upload(form, form.chunks())
     assert "took no byte for 0 s" in str(caught.value)
     keeps_the_secret(caught.value)
 
@@ -185,5 +184,5 @@ def test_a_company_that_signs_its_own(monkeypatch, tmp_path, way):
         monkeypatch.setenv(way, path if way == "SSL_CERT_FILE" else os.fspath(tmp_path))
     with Server(answers(200, metadata("file_1")), tls=tls()) as server:
         one = client(server.url, **({"ca_bundle": path} if way == "ca_bundle" else {}))
-        with contextlib.closing(one._http):
+        with contextlib.closing(one):
             assert "file_1" == one.metadata("file_1").id
