@@ -430,7 +430,7 @@ def test_no_program_to_start_is_one_line(child, monkeypatch, program, reason):
     """Where the system starts no process the error is ours, says what the system said, and shows no environment."""
     monkeypatch.setenv("GATEWAY_KEY", CANARY)
     monkeypatch.setattr(sys, "executable", program)
-    with pytest.raises(Error, match=f"the local Files API did not start. The system said: {reason}") as caught:
+    with pytest.raises(Error, match=rf"did not start\. The system said: {reason}") as caught:
         child.address()
     keeps_the_secret(caught.value)
 
@@ -466,7 +466,7 @@ def test_a_child_that_says_nothing_is_given_up(child, program, monkeypatch):
     """A child that does not say where it listens is ended after a while, and no process is left."""
     monkeypatch.setattr(_local_process, "_PATIENCE", 0.2)
     program("exec sleep 60")
-    with pytest.raises(Error, match="the local Files API did not start. It said nothing"):
+    with pytest.raises(Error, match=r"the local Files API did not start\. It said nothing"):
         child.address()
     assert None is child._child
 
