@@ -33,6 +33,7 @@ def no_proxies(monkeypatch):
         monkeypatch.delenv(name.lower(), raising=False)
     for name in ("CONNECT_TIMEOUT", "STALL_TIMEOUT", "ANSWER_TIMEOUT"):
         monkeypatch.setattr(_client, name, 0.3)
+    monkeypatch.setattr(_client, "_TIMEOUT", dict.fromkeys(("connect", "read", "write", "pool"), 0.3), raising=False)
 
 
 def fails(one: Client) -> Error:
