@@ -255,6 +255,7 @@ class Client:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError) as error:
             failure = self._unreached(error)
         if response is not None:
+            response.extensions.pop("reason_phrase", None)  # a server's own words, which `repr` of the response repeats
             self.date = http_date(response.headers.get("date", ""))
         if response is None:
             raise failure or ConnectionFailedError(f"{self._place.who} did not answer")
