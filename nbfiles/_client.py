@@ -277,6 +277,7 @@ class Client:
             failure = self._unreached(error)
         if response is None:
             raise failure or ConnectionFailedError(f"{self._who} did not answer")
+        response.extensions.pop("reason_phrase", None)  # a server's own words, which `repr` of the response repeats
         self._date = response.headers.get("date", "")
         if response.status_code == 200:
             return response

@@ -133,7 +133,10 @@ class Landing:
 
     def _check_space(self, size: int, name: str) -> None:
         expected = sum(ticket.size - ticket.landed for ticket in self._tickets if not ticket.discarded)
-        free = shutil.disk_usage(self.folder).free
+        try:
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:  # somebody removed it: not every machine keeps its runtime folders for ever
+            raise unwritable(self.folder, error) from None
         if size + expected + SPARE > free:
             raise SourceError(
                 f"{visible(name)} needs {size:,} bytes in {visible(str(self.folder))}, where {free:,} are free"

@@ -21,6 +21,7 @@ from nbfiles._names import visible
 
 _NO_START = "the local Files API did not start"
 _PATIENCE = 30.0  # seconds for an interpreter to start on a slow disk
+_GRACE = 5.0  # seconds for the child to end by itself
 
 
 class LocalAddress(NamedTuple):
@@ -66,10 +67,10 @@ class LocalProcess:
             if pipe is not None:
                 pipe.close()
         try:
-            child.wait(5)
+            child.wait(_GRACE)
         except subprocess.TimeoutExpired:
             child.kill()
-            child.wait(5)
+            child.wait()
 
     def _start(self) -> LocalAddress:
         with tempfile.TemporaryFile() as complaints:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,11 @@ def in_background(function, *args):
     thread = threading.Thread(target=run)
     thread.start()
     return thread, outcome
+
+
+def whole(ticket):
+    with ticket.open() as reader:
+        return reader.readall()
 
 
 def test_ticket_file(landing):
@@ -276,6 +282,50 @@ def test_browser_that_never_came(landing):
         ticket.open()
     assert claim(ticket.token, landing.folder) is None
     assert [] == names(landing.folder)
+
+
+def test_claimed_at_the_last_moment(landing):
+    """A landing that begins in the moment in which its ticket runs out is waited for, and read to its end."""
+    ticket = landing.ticket(3, lifetime=0.05)
+    claimed = landing.folder / f"{ticket.token}.claim"
+    (landing.folder / f"{ticket.token}.ticket").rename(claimed)
+    time.sleep(0.1)
+    assert ticket.overdue
+    thread, outcome = in_background(whole, ticket)
+    time.sleep(0.1)
+    (landing.folder / f"{ticket.token}.part").write_bytes(b"abc")
+    claimed.unlink()
+    (landing.folder / f"{ticket.token}.done").touch()
+    thread.join(LATE)
+    assert [b"abc"] == outcome
+
+
+def test_a_folder_that_was_removed(landing):
+    """A kernel whose spool folder was cleared away says what to do, for every new landing."""
+    landing.folder.rename(landing.folder.with_name("elsewhere"))
+    with pytest.raises(SourceError, match=r"cannot be used for files from the browser: .*Set NBFILES_SPOOL"):
+        landing.ticket(1)
+
+
+def test_a_disk_that_takes_no_ticket(landing):
+    """A ticket that cannot be written is an error of ours, and leaves no file."""
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(SourceError, match="cannot be used for files from the browser: File too large"):
+            landing.ticket(1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [] == names(landing.folder)
+
+
+def test_a_landing_that_cannot_be_read(landing):
+    """What lies in the place of the bytes and is no file is an error of ours, at once."""
+    ticket = landing.ticket(1)
+    (landing.folder / f"{ticket.token}.part").mkdir()
+    with pytest.raises(SourceError, match="cannot be used for files from the browser: Is a directory"):
+        ticket.open()
+    (landing.folder / f"{ticket.token}.part").rmdir()
 
 
 def test_no_room(landing):

@@ -10,6 +10,7 @@ import pytest
 from doubles import Server, answers, breaks_off, kept, lists, lists_all, lost, metadata, stored
 from workbench import QUICK, Watch, big, manager, pdf, send
 
+from nbfiles import _lookup
 from nbfiles._errors import AmbiguousUploadError, APIError, BadRequestError, ConnectionFailedError, UnknownOutcomeError
 from nbfiles._events import Checking, Done, Retrying
 from nbfiles._ledger import Known, Ledger
@@ -136,6 +137,19 @@ def test_the_file_may_stand_on_a_later_page(account):
 
     with seen(account, breaks_off(), listing=listing) as (server, result, _):
         assert ("file_c", 2) == (result.id, server.looks)
+
+
+def test_a_list_that_does_not_end(account, monkeypatch):
+    """A list that has always one page more is given up, and the outcome is said to be unknown."""
+    monkeypatch.setattr(_lookup, "MOST_PAGES", 5)
+
+    def listing(exchange):
+        number = len(exchange.server.exchanges)
+        lists(metadata(f"file_{number}", created_at=seconds_ago(0)), next_page=f"page{number}")(exchange)
+
+    with seen(account, breaks_off(), listing=listing, retry=False) as (server, result, _):
+        assert (UnknownOutcomeError, 1) == (type(result), server.uploads)
+        assert 0 == server.looks % 5
 
 
 def test_no_more_pages_than_needed(account):

@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from doubles import Server, answers, metadata
 from workbench import CANARY, Watch, becomes, keeps_the_secret, manager, workers
 
-from nbfiles import _credentials
+from nbfiles import _credentials, _local_process
 from nbfiles._arrival import Arrival, safe_name
 from nbfiles._config import NbFiles, expiry, is_loopback, place
 from nbfiles._credentials import NO_KEY, Secret, find
@@ -29,6 +30,7 @@ from nbfiles._payload import file_payload
 from nbfiles._session import Session, walk
 from nbfiles._tasks import Download
 
+PYTHON = sys.executable
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 
@@ -446,7 +448,7 @@ def test_no_program_to_start_is_one_line(child, monkeypatch, program, reason):
     """Where the system starts no process the error is ours, says what the system said, and shows no environment."""
     monkeypatch.setenv("GATEWAY_KEY", CANARY)
     monkeypatch.setattr(sys, "executable", program)
-    with pytest.raises(Error, match=f"the local Files API did not start. The system said: {reason}") as caught:
+    with pytest.raises(Error, match=rf"did not start\. The system said: {reason}") as caught:
         child.address()
     keeps_the_secret(caught.value)
 
@@ -463,3 +465,57 @@ def test_an_interrupt_shows_no_environment(child, monkeypatch):
     with pytest.raises(KeyboardInterrupt) as caught:
         child.address()
     keeps_the_secret(caught.value)
+
+
+@pytest.fixture
+def program(tmp_path_factory, monkeypatch):
+    """Return a function that puts a program of one line of shell in the child's place."""
+
+    def program(line):
+        path = tmp_path_factory.mktemp("program") / "program"
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o700)
+        monkeypatch.setattr(sys, "executable", os.fspath(path))
+
+    return program
+
+
+def test_a_child_that_says_nothing_is_given_up(child, program, monkeypatch):
+    """A child that does not say where it listens is ended after a while, and no process is left."""
+    monkeypatch.setattr(_local_process, "_PATIENCE", 0.2)
+    program("exec sleep 60")
+    with pytest.raises(Error, match=r"the local Files API did not start\. It said nothing"):
+        child.address()
+    assert None is child._child
+
+
+def test_a_child_that_does_not_end_is_killed(child, program, monkeypatch):
+    """A child that goes on though its standard input has closed is killed; nobody waits for it for ever."""
+    monkeypatch.setattr(_local_process, "_GRACE", 0.2)
+    program("""echo '{"base_url": "http://127.0.0.1:1", "api_key": "k"}'; exec sleep 60""")
+    child.address()
+    process = child._child
+    child.stop()
+    assert -signal.SIGKILL == process.returncode
+
+
+def test_an_interrupt_while_it_starts(child, program):
+    """Ctrl-C while the child starts ends the child, and the next call starts another."""
+    program("exec sleep 60")
+    begun = []
+
+    def interrupt():
+        until = time.monotonic() + 10
+        while child._child is None and time.monotonic() < until:
+            time.sleep(0.01)
+        begun.append(child._child)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        child.address()
+    thread.join()
+    assert -signal.SIGKILL == begun[0].returncode
+    program(f'exec {PYTHON} "$@"')
+    assert child.address().base_url.startswith("http://127.0.0.1:")

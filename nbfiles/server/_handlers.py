@@ -15,6 +15,7 @@ checked in ``prepare``, before the first byte of the body: a decorator on the me
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from jupyter_core.utils import ensure_async
@@ -37,8 +38,9 @@ class LandingHandler(APIHandler):
 
     SUPPORTED_METHODS: ClassVar[tuple[str, ...]] = ("PUT",)  # type: ignore[misc]  # tornado declares it per instance
     auth_resource = "nbfiles"
-    # On the class, because `on_connection_close` also runs for a request that `prepare` refused.
-    arrival: Arrival | None = None
+    # Nothing is on its way here, and what has ended takes nothing and marks nothing. On the class, because
+    # `on_connection_close` also runs for a request that `prepare` refused.
+    arrival = Arrival(Path(), "", size=0, handle=-1)
 
     async def prepare(self) -> None:  # type: ignore[override]  # APIHandler narrows it in the same way
         """Let in whoever may, and claim the ticket; runs before the first byte of the body."""
@@ -58,28 +60,27 @@ class LandingHandler(APIHandler):
             raise HTTPError(404, "no such ticket")
         self.arrival = arrival
         if announced not in {None, arrival.size}:
-            self._fail("its size is not what was announced")
+            arrival.fail("its size is not what was announced")
             raise HTTPError(400, "the size is not the ticket's")
         connection: HTTP1Connection = self.request.connection  # type: ignore[assignment]  # declared as its base
         connection.set_max_body_size(arrival.size)  # lifts the server's 512 MiB, caps a body without length
         connection.set_body_timeout(PATIENCE + arrival.size / SLOWEST)
 
     def data_received(self, chunk: bytes) -> None:
-        """Append what arrived. Straight from the loop: a thread for each piece costs most CPU (measured)."""
-        if self.arrival is None:
-            return
+        """Append what arrived. Straight from the loop: a thread for each piece costs most CPU (measured).
+
+        Tornado hands nothing on once an answer has been given, so a landing that was refused gets no piece.
+        """
         try:
             self.arrival.append(chunk)
         except OSError:
-            self._fail("the disk is full or cannot be written")
+            self.arrival.fail("the disk is full or cannot be written")
             self.send_error(507)
 
     @authenticated
     async def put(self, _token: str) -> None:
         """Answer, once the last byte is there."""
-        arrival, self.arrival = self.arrival, None
-        if arrival is None:
-            raise HTTPError(404, "no such ticket")
+        arrival = self.arrival
         try:
             finished = arrival.finish()
         except OSError as error:
@@ -91,7 +92,7 @@ class LandingHandler(APIHandler):
 
     def on_connection_close(self) -> None:
         """Tell the kernel that no more will come."""
-        self._fail("the browser broke off")
+        self.arrival.fail("the browser broke off")
         super().on_connection_close()
 
     def _announced(self) -> int | None:
@@ -102,9 +103,3 @@ class LandingHandler(APIHandler):
         if not (stated.isascii() and stated.isdigit() and len(stated) < 20):
             raise HTTPError(400, "Content-Length is not a number")
         return int(stated)
-
-    def _fail(self, reason: str) -> None:
-        """Mark the landing as failed, if there is one that has not ended."""
-        arrival, self.arrival = self.arrival, None
-        if arrival is not None:
-            arrival.fail(reason)

@@ -167,6 +167,17 @@ def test_no_log_repeats_what_is_no_answer(kind, caplog):
     assert not gives_away(KEYS[kind], shown(error) + caplog.text)
 
 
+@pytest.mark.parametrize("kind", KEYS)
+def test_no_log_repeats_the_reason_of_a_refusal(kind, caplog):
+    """The words behind a status, which httpx's own client would log at INFO, are in no log if they hold the key."""
+    caplog.set_level(logging.DEBUG)
+    with Server(says(f"HTTP/1.1 401 no {KEYS[kind]}\r\ncontent-length: 0\r\n\r\n".encode())) as server:
+        error = asks(server.url, Credential(Secret(KEYS[kind]), "ANTHROPIC_API_KEY"))
+    assert isinstance(error, APIError)
+    assert "<hidden>" in caplog.text
+    assert not gives_away(KEYS[kind], shown(error) + caplog.text)
+
+
 def test_a_log_without_the_key_is_httpcores_own(caplog):
     """What a server says that has nothing to do with the key is logged as ever."""
     caplog.set_level(logging.DEBUG)

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,23 +104,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module", params=["default", "strict"])
-def server(request, tmp_path_factory):
-    """A Jupyter server as it comes, then one that refuses whoever is not known, under a base URL as on a hub."""
-    home = tmp_path_factory.mktemp(request.param)
+@contextmanager
+def running(home, base_url, *options):
+    """Run a Jupyter server that keeps everything in `home`."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "NBFILES"))}
     env |= {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
     extensions = dict.fromkeys(OTHERS, False) | {"nbfiles.server": True}
-    base_url = "/" if request.param == "default" else "/user/me.b/"
     port = free_port()
     command = [
         sys.executable, "-W", "always", "-m", "jupyter_server", "--no-browser", "--allow-root", "--ip=127.0.0.1",
         f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={home}",
         f"--ServerApp.base_url={base_url}", f"--ServerApp.jpserver_extensions={extensions}",
-        f"--IdentityProvider.token={TOKEN}",
+        f"--IdentityProvider.token={TOKEN}", *options,
     ]  # fmt: skip
-    if request.param == "strict":
-        command.append("--ServerApp.allow_unauthenticated_access=False")
     log = home / "log"
     with log.open("w") as written:
         process = subprocess.Popen(command, env=env, stdout=written, stderr=written, cwd=home)
@@ -130,6 +127,15 @@ def server(request, tmp_path_factory):
     finally:
         process.terminate()
         process.wait(LATE)
+
+
+@pytest.fixture(scope="module", params=["default", "strict"])
+def server(request, tmp_path_factory):
+    """A Jupyter server as it comes, then one that refuses whoever is not known, under a base URL as on a hub."""
+    home = tmp_path_factory.mktemp(request.param)
+    strict = ["--ServerApp.allow_unauthenticated_access=False"] if request.param == "strict" else []
+    with running(home, "/user/me.b/" if strict else "/", *strict) as server:
+        yield server
 
 
 def answers(port, base_url):
@@ -346,6 +352,37 @@ def test_disk_full_in_the_middle(server):
     assert 2 * MIB == ticket.landed
     with pytest.raises(SourceError, match="the disk is full"):
         ticket.open()
+
+
+def test_an_end_that_cannot_be_marked(server):
+    """Where the disk does not take the note that all is there, the browser is told so, and no reader believes it."""
+    ticket = server.landing.ticket(10)
+    (server.landing.folder / f"{ticket.token}.done").symlink_to("nowhere")
+    assert 507 == server.put(ticket.token, b"0123456789")
+    assert (10, False) == (ticket.landed, ticket.done)
+    with ticket.open(idle=0.05) as reader, pytest.raises(SourceError, match="nothing came"):
+        reader.readall()
+
+
+READER = """
+from jupyter_server.auth.authorizer import Authorizer
+
+class MayOnlyRead(Authorizer):
+    def is_authorized(self, handler, user, action, resource):
+        return (action, resource) != ("write", "nbfiles")
+"""
+
+
+def test_who_may_only_read_may_not_land(tmp_path):
+    """Where an administrator lets somebody in without the right to write, no byte of theirs lands."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "jupyter_server_config.py").write_text(
+        f"{READER}\nc.ServerApp.authorizer_class = MayOnlyRead\n"
+    )
+    with running(tmp_path, "/") as server:
+        ticket = server.landing.ticket(MIB)
+        assert 403 == server.put(ticket.token, bytes(MIB))
+        assert (0, [".ticket"]) == (ticket.landed, server.files(ticket))
 
 
 def test_log_after_all_this(server):
