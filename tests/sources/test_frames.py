@@ -286,3 +286,18 @@ def test_half_a_surrogate(send, frame, words, format_):
         sources.payloads(frame, Request(format=format_))
     assert words in str(caught.value)
     assert send(frame, format=format_, lossy=True).notes
+
+
+@pytest.mark.parametrize(
+    ("index", "label", "expected"),
+    [
+        (pd.Index([3, 1], name="price"), "x", b"price\n3\n1\n"),
+        (pd.Index(["b", "a"]), "names", b"names\nb\na\n"),
+        (pd.RangeIndex(2, 4), "df.index", b"value\n2\n3\n"),
+        (pd.DatetimeIndex(["2020-01-02"], name="day"), "x", b"day\n2020-01-02\n"),
+        (pd.MultiIndex.from_tuples([(1, "x"), (2, "y")], names=["n", None]), "x", b"n,level_1\n1,x\n2,y\n"),
+    ],
+)
+def test_index_alone(send, index, label, expected):
+    """An Index is a column of its own, a MultiIndex one for each level."""
+    assert expected == send(index, label=label).content
