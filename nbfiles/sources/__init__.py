@@ -6,7 +6,16 @@ the first that matches takes it, and what is registered later is asked earlier.
 
 from __future__ import annotations
 
-from nbfiles.sources import _awaitables, _bytes, _frames, _lists, _paths, _streams, _text
+from nbfiles.sources import (
+    _arrow_tables,
+    _awaitables,
+    _bytes,
+    _frames,
+    _lists,
+    _paths,
+    _streams,
+    _text,
+)
 from nbfiles.sources._awaitables import await_
 from nbfiles.sources._paths import TOOLS, file, folder, glob_, is_private
 from nbfiles.sources._registry import payloads, register, unregister
@@ -29,5 +38,5 @@ __all__ = [
     "unregister",
 ]
 
-for _kind in reversed((_text, _paths, _bytes, _frames, _awaitables, _streams, _lists)):
+for _kind in reversed((_text, _paths, _bytes, _frames, _arrow_tables, _awaitables, _streams, _lists)):
     register(_kind)

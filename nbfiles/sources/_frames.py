@@ -16,7 +16,7 @@ from nbfiles.sources._columns import Column, columns_of, shown
 from nbfiles.sources._format import Format, encoded
 from nbfiles.sources._formats import FRAMES
 from nbfiles.sources._loss import check, way_out
-from nbfiles.sources._registry import named, type_name
+from nbfiles.sources._registry import naming, type_name
 from nbfiles.sources._rows import chosen
 from nbfiles.sources._table import Table
 
@@ -40,12 +40,8 @@ def payloads(obj: Any, request: Request) -> Payloads:
 
 def frame_payload(obj: Any, request: Request, notes: tuple[str, ...] = ()) -> Payload:
     """Return the payload of a frame, or of what another kind of source has made one; `notes` come first."""
-    try:
+    with naming(request):
         return _payload(obj, request, notes)
-    except LossError as error:
-        if not request.label:
-            raise
-        raise LossError(f"{named(request, '')}: {error.cause}", error.way_out) from None
 
 
 def _payload(obj: Any, request: Request, notes: tuple[str, ...]) -> Payload:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from nbfiles import sources
+from nbfiles import Files, sources
 
 
 @dataclass(frozen=True)
@@ -67,3 +67,18 @@ def send_many():
         return arrived
 
     return several
+
+
+@pytest.fixture
+def store(shared_api):
+    """A function that uploads a source to a local Files API, and returns the file as its store has it."""
+    files = Files(api_key=shared_api.api_key, base_url=shared_api.base_url)
+
+    def stored(obj, **options):
+        options.setdefault("fresh", True)
+        found = files.upload(obj, progress=False, **options).metadata
+        content = shared_api.stored_bytes(found.id)
+        assert len(content) == found.size_bytes
+        return Arrived(found.filename, found.mime_type, content, "", ())
+
+    return stored
