@@ -13,6 +13,7 @@ from nbfiles.sources import (
     _frames,
     _lists,
     _paths,
+    _records,
     _streams,
     _text,
 )
@@ -38,5 +39,5 @@ __all__ = [
     "unregister",
 ]
 
-for _kind in reversed((_text, _paths, _bytes, _frames, _arrow_tables, _awaitables, _streams, _lists)):
+for _kind in reversed((_text, _paths, _bytes, _frames, _arrow_tables, _awaitables, _streams, _records, _lists)):
     register(_kind)

@@ -59,14 +59,19 @@ def payloads(obj: Any, request: Request | None = None) -> Payloads:
         If what was asked for does not fit it.
     """
     request = Request() if request is None else request
-    for kind in _kinds:
-        if kind.matches(obj):
-            return kind.payloads(obj, request)
+    kind = kind_of(obj)
+    if kind is not None:
+        return kind.payloads(obj, request)
     raise SourceError(
         f"{named(request, 'this')} is {type_name(obj)}, which cannot be uploaded",
         "What can: a path, glob or folder, bytes, an open binary file, a DataFrame or Series, an Arrow table, "
         "an array, a figure or picture, a dict, records, or a list of these.",
     )
+
+
+def kind_of(obj: Any) -> Kind | None:
+    """Return the kind of source that takes `obj`, or None."""
+    return next((kind for kind in _kinds if kind.matches(obj)), None)
 
 
 def named(request: Request, otherwise: str) -> str:

@@ -233,7 +233,7 @@ def test_a_stream_that_breaks():
         yield pa.record_batch({"n": [1]}, schema=schema)
         raise ValueError("the disk is gone\nand more")
 
-    with pytest.raises(SourceError, match="tbl cannot be read: .*the disk is gone. "):
+    with pytest.raises(SourceError, match=r"tbl cannot be read: .*the disk is gone. "):
         sources.payloads(pa.RecordBatchReader.from_batches(schema, batches()), Request(label="tbl"))
 
 
