@@ -7,6 +7,7 @@ the first that matches takes it, and what is registered later is asked earlier.
 from __future__ import annotations
 
 from nbfiles.sources import (
+    _arrays,
     _arrow_tables,
     _awaitables,
     _bytes,
@@ -39,5 +40,7 @@ __all__ = [
     "unregister",
 ]
 
-for _kind in reversed((_text, _paths, _bytes, _frames, _arrow_tables, _awaitables, _streams, _records, _lists)):
+for _kind in reversed(
+    (_text, _paths, _bytes, _frames, _arrays, _arrow_tables, _awaitables, _streams, _records, _lists)
+):
     register(_kind)
