@@ -12,11 +12,14 @@ from nbfiles.sources import (
     _awaitables,
     _bytes,
     _frames,
+    _geo,
     _lists,
     _paths,
     _records,
     _streams,
+    _styled,
     _text,
+    _xarray,
 )
 from nbfiles.sources._awaitables import await_
 from nbfiles.sources._paths import TOOLS, file, folder, glob_, is_private
@@ -41,6 +44,20 @@ __all__ = [
 ]
 
 for _kind in reversed(
-    (_text, _paths, _bytes, _frames, _arrays, _arrow_tables, _awaitables, _streams, _records, _lists)
+    (
+        _text,
+        _paths,
+        _bytes,
+        _styled,
+        _geo,
+        _xarray,
+        _frames,
+        _arrays,
+        _arrow_tables,
+        _awaitables,
+        _streams,
+        _records,
+        _lists,
+    )
 ):
     register(_kind)

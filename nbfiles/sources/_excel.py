@@ -35,7 +35,7 @@ def write_xlsx(table: Table, spool: Spool) -> tuple[str, ...]:
         for name, sheet in sheets.items():
             frame = _held(sheet) if sheet.lossy else sheet.frame
             frame.to_excel(writer, sheet_name=name, index=sheet.index, merge_cells=False, **options)
-        _as_text(writer.book)
+        as_text(writer.book)
     spool.adopt()
     return ()
 
@@ -52,7 +52,7 @@ def _check_sheet_name(name: str, before: list[str]) -> None:
         raise InputError(f"two sheets are called {shown}", "Excel makes no difference between A and a.")
 
 
-def _as_text(book: Any) -> None:
+def as_text(book: Any) -> None:
     """Make every cell that openpyxl took for a formula or an error the text that it is."""
     for sheet in book:
         for row in sheet.iter_rows():

@@ -53,7 +53,7 @@ def _payload(obj: Any, request: Request, notes: tuple[str, ...]) -> Payload:
     if isinstance(obj, dict):
         table, more = _workbook(obj, options, index, request)
     else:
-        table, more = _table(obj, options, index, request)
+        table, more = table_of(obj, options, index, request)
     return _spooled(table, format_, name, notes + more, request)
 
 
@@ -74,7 +74,7 @@ def index_asked(options: dict[str, object], request: Request) -> bool | None:
     return request.index if request.index is not None else asked
 
 
-def _table(obj: Any, options: dict[str, Any], index: bool | None, request: Request) -> tuple[Table, tuple[str, ...]]:  # noqa: FBT001 - three answers, not a flag
+def table_of(obj: Any, options: dict[str, Any], index: bool | None, request: Request) -> tuple[Table, tuple[str, ...]]:  # noqa: FBT001 - three answers, not a flag
     """Return the rows that are asked for, and what there is to note about them."""
     frame = _as_frame(obj, request)
     with_index = not is_default(frame.index) if index is None else index
@@ -139,7 +139,7 @@ def _workbook(
     for key, value in obj.items():
         if not isinstance(key, str):
             raise InputError(f"a sheet's name must be a text, and {shown(key)} is {type_name(key)}", "Use str keys.")
-        sheets[key], of_sheet = _table(value, {}, index, request)
+        sheets[key], of_sheet = table_of(value, {}, index, request)
         notes += [f"sheet {visible(key)}: {note}" for note in of_sheet]
     first = next(iter(sheets.values()))
     return Table(first.frame, first.index, options, request.lossy, sheets), tuple(notes)

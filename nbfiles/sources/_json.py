@@ -61,10 +61,11 @@ def _chunks(table: Table, format_: str) -> Iterator[list[str]]:
     encode = json.JSONEncoder(**options).encode
     for start in range(0, len(table.frame), table.rows_at_once):
         piece = table.frame.iloc[start : start + table.rows_at_once]
-        yield [encode(record) for record in _records(piece, table, format_)]
+        yield [encode(record) for record in records(piece, table, format_)]
 
 
-def _records(piece: pd.DataFrame, table: Table, format_: str) -> Iterator[dict[str, Any]]:
+def records(piece: pd.DataFrame, table: Table, format_: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `piece`, which is a part of `table`, as what JSON has a form for."""
     if table.index:
         piece = _with_index(piece)
     names = [header(name) for name in piece.columns]

@@ -94,6 +94,7 @@ REFUSED: dict[str, tuple[Rule, ...]] = {
     "tsv": _TEXTUAL,
     "json": _JSON,
     "jsonl": _JSON,
+    "geojson": _JSON,
     "parquet": (),  # what pyarrow refuses, found while it is written
     "feather": (),
     "xlsx": _EXCEL,
@@ -124,6 +125,7 @@ NOTED: dict[str, tuple[Rule, ...]] = {
     "tsv": _PRINTED,
     "json": _JSON_NOTES,
     "jsonl": _JSON_NOTES,
+    "geojson": _JSON_NOTES,
     "parquet": _ARROW_NOTES,
     "feather": _ARROW_NOTES,
     "xlsx": _PRINTED,
