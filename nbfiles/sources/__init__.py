@@ -11,10 +11,14 @@ from nbfiles.sources import (
     _arrow_tables,
     _awaitables,
     _bytes,
+    _charts,
+    _displayed,
+    _figures,
     _frames,
     _geo,
     _lists,
     _paths,
+    _pictures,
     _records,
     _streams,
     _styled,
@@ -52,12 +56,16 @@ for _kind in reversed(
         _geo,
         _xarray,
         _frames,
+        _figures,
+        _pictures,  # before Arrow: a picture offers its pixels there
         _arrays,
         _arrow_tables,
+        _charts,
         _awaitables,
         _streams,
         _records,
         _lists,
+        _displayed,
     )
 ):
     register(_kind)
