@@ -25,7 +25,7 @@ from nbfiles._resolve import resolve, resolve_ids
 from nbfiles._results import listed, origin, remember, row_of
 from nbfiles._session import How, Outcome, Session
 from nbfiles._table import LISTED, Row, file_table
-from nbfiles.sources import Request, await_, file, folder, glob_, payloads, text
+from nbfiles.sources import Request, await_, cells, file, folder, glob_, notebook_file, payloads, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,12 +52,18 @@ class Notebook:
         Displays an object.
     ask : callable
         Asks the person a question; returns the answer, or None if there is nobody.
+    path : callable
+        Where the notebook's file is; None where the front end does not say.
+    inputs : callable
+        What was typed into the cells, by their number.
     """
 
     names: dict[str, Any]
     local: Mapping[str, Any]
     show: Callable[[Any], object]
     ask: Callable[[str], str | None]
+    path: Callable[[], str | None]
+    inputs: Callable[[], Sequence[str]]
 
     def here(self) -> Here:
         """Return the names and files around the line."""
@@ -159,6 +165,10 @@ def _payloads(meaning: Meaning, command: Command, notebook: Notebook) -> Payload
             return folder(meaning.value, request)
         case "glob":
             return glob_(meaning.value, request)
+        case "notebook":
+            return notebook_file(notebook.path(), request)
+        case "cells":
+            return cells(meaning.value, notebook.inputs(), request)
         case _:
             return payloads(notebook.evaluate(meaning.value), request)
 

@@ -26,6 +26,7 @@ from nbfiles.sources import (
     _xarray,
 )
 from nbfiles.sources._awaitables import await_
+from nbfiles.sources._notebook import cells, notebook_file
 from nbfiles.sources._paths import TOOLS, file, folder, glob_, is_private
 from nbfiles.sources._registry import payloads, register, unregister
 from nbfiles.sources._request import Kind, Request
@@ -37,10 +38,12 @@ __all__ = [
     "Request",
     "Text",
     "await_",
+    "cells",
     "file",
     "folder",
     "glob_",
     "is_private",
+    "notebook_file",
     "payloads",
     "register",
     "text",
