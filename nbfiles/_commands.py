@@ -16,6 +16,7 @@ from nbfiles import _receipt, _render
 from nbfiles._command import settle
 from nbfiles._errors import Error, InputError, NotFoundError, UploadError
 from nbfiles._files import default, use
+from nbfiles._fit import RULE, fits
 from nbfiles._here import Here
 from nbfiles._listing import Listing
 from nbfiles._models import FileId, FileMetadata
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbfiles._command import Command, Id
+    from nbfiles._fit import Fit
     from nbfiles._ledger import Pending
     from nbfiles._payload import Payloads
     from nbfiles._resolve import Meaning
@@ -135,9 +137,13 @@ def upload(command: Command, notebook: Notebook, cell: str | None = None) -> Fil
                 parts.append(_Part(meaning.target, _payloads(meaning, command, notebook)))
         everything = [payload for part in parts for payload in part.payloads]
         notes = [meaning.note for meaning in meanings if meaning.note] + list(session.check(everything))
+        found = fits(everything, command.options.get("for_", "auto"))
+        warnings = [_receipt.Note(words, warning=True) for each in found for words in each.warnings]
         if dry_run:
-            notebook.show(_plan(parts, notes))
+            notebook.show(_plan(parts, found, [*warnings, *notes]))
             return None
+        if warnings and not command.options.get("quiet"):
+            notebook.show(_receipt.warned(warnings))  # before anything is sent: there is still time to stop
         return _send(command, session, parts, notes, notebook)
     finally:
         for part in parts:
@@ -295,13 +301,14 @@ def _done(
     )
 
 
-def _plan(parts: Sequence[_Part], notes: Sequence[str]) -> _receipt.Receipt:
+def _plan(parts: Sequence[_Part], found: Sequence[Fit], notes: Sequence[_receipt.Note | str]) -> _receipt.Receipt:
+    named = ((payload, name) for part in parts for payload, name in zip(part.payloads, part.variables(), strict=True))
     files = [
-        _receipt.Planned(payload.name, payload.size, payload.mime_type, variable)
-        for part in parts
-        for payload, variable in zip(part.payloads, part.variables(), strict=True)
+        _receipt.Planned(payload.name, payload.size, payload.mime_type, name, each.tokens)
+        for (payload, name), each in zip(named, found, strict=True)
     ]
-    return _receipt.planned(files, notes=notes)
+    estimated = [RULE] if any(file.tokens is not None for file in files) else []
+    return _receipt.planned(files, notes=[*notes, *estimated])
 
 
 # ---- %files ----------------------------------------------------------------------------------------------------------
