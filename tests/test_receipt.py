@@ -205,8 +205,8 @@ def test_a_plan_estimates_tokens() -> None:
     """Where tokens can be estimated, a column says about how many."""
     receipt = _receipt.planned([Planned("a.txt", 7000, "text/plain", "a", 2000), Planned("b.xlsx", 5, "x/y", "b")])
     expected = """\
-    2 files would be uploaded · 7.0 kB · nothing was sent
+    2 files would be uploaded · 7.00 kB · nothing was sent
     file     bytes  mime_type   block                       target      tokens
-    a.txt   7.0 kB  text/plain  document, container_upload  a       about 2,000
+    a.txt  7.00 kB  text/plain  document, container_upload  a       about 2,000
     b.xlsx     5 B  x/y         container_upload            b                 –"""
     assert expected.split() == said(receipt).split()
