@@ -33,8 +33,8 @@ def write_xlsx(table: Table, spool: Spool) -> tuple[str, ...]:
         _check_sheet_name(name, [*sheets][:number])
     with spool.path.open("wb") as file, pd.ExcelWriter(file, engine="openpyxl") as writer:
         for name, sheet in sheets.items():
-            frame = _held(sheet) if sheet.lossy else sheet.frame
-            frame.to_excel(writer, sheet_name=name, index=sheet.index, merge_cells=False, **options)
+            frame, index = _shaped(_held(sheet) if sheet.lossy else sheet.frame, index=sheet.index)
+            frame.to_excel(writer, sheet_name=name, index=index, merge_cells=False, **options)
         as_text(writer.book)
     spool.adopt()
     return ()
@@ -50,6 +50,17 @@ def _check_sheet_name(name: str, before: list[str]) -> None:
         )
     if name.casefold() in {other.casefold() for other in before}:
         raise InputError(f"two sheets are called {shown}", "Excel makes no difference between A and a.")
+
+
+def _shaped(frame: pd.DataFrame, *, index: bool) -> tuple[pd.DataFrame, bool]:
+    """Return `frame` where pandas would write an index oddly: a blank row above it, or periods as their first day."""
+    import pandas as pd
+
+    if index and isinstance(frame.index, pd.PeriodIndex):
+        frame = frame.set_axis(frame.index.astype(str))
+    if index and not len(frame.columns) and all(name is not None for name in frame.index.names):
+        return frame.index.to_frame(index=False), False
+    return frame, index
 
 
 def as_text(book: Any) -> None:

@@ -129,7 +129,7 @@ NOTED: dict[str, tuple[Rule, ...]] = {
     "parquet": _ARROW_NOTES,
     "feather": _ARROW_NOTES,
     "xlsx": _PRINTED,
-    "html": _PRINTED,
+    "html": (*_PRINTED, _ROOMY),
     "md": (*_PRINTED, _ROOMY),
     "txt": (*_PRINTED, _ROOMY),
 }
