@@ -1,4 +1,4 @@
-"""Excel workbooks, by openpyxl: one sheet a frame, every text as text, even if it looks like a formula."""
+"""Excel workbooks, by openpyxl: one sheet a frame, texts as texts and numbers with all their digits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_xlsx(table: Table, spool: Spool) -> tuple[str, ...]:
         for name, sheet in sheets.items():
             frame, index = _shaped(_held(sheet) if sheet.lossy else sheet.frame, index=sheet.index)
             frame.to_excel(writer, sheet_name=name, index=index, merge_cells=False, **options)
-        as_text(writer.book)
+        mend(writer.book)
     spool.adopt()
     return ()
 
@@ -63,13 +63,19 @@ def _shaped(frame: pd.DataFrame, *, index: bool) -> tuple[pd.DataFrame, bool]:
     return frame, index
 
 
-def as_text(book: Any) -> None:
-    """Make every cell that openpyxl took for a formula or an error the text that it is."""
+def mend(book: Any) -> None:
+    """Make every cell what it is, where openpyxl would change it.
+
+    A text that looks like a formula or an error is a text; and a number gets all the digits that it needs, of which
+    openpyxl writes 16 (Excel keeps doubles, and 0.1 + 0.2 is not 0.3).
+    """
     for sheet in book:
         for row in sheet.iter_rows():
             for cell in row:
                 if cell.data_type in {"f", "e"}:
                     cell.data_type = "s"
+                elif isinstance(cell.value, float) and float(f"{cell.value:.16g}") != cell.value:
+                    cell._value = repr(float(cell.value))  # noqa: SLF001  to set .value would make it a text
 
 
 def _held(table: Table) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbfiles._errors import InputError
 from nbfiles._payload import Payloads
-from nbfiles.sources._excel import as_text
+from nbfiles.sources._excel import mend
 from nbfiles.sources._format import Family, Format, Thing
 from nbfiles.sources._loss import check
 from nbfiles.sources._registry import naming
@@ -54,7 +54,7 @@ def _write_xlsx(job: Thing, spool: Spool) -> tuple[str, ...]:
     notes = check(job.value.data, "xlsx", index=index, lossy=job.lossy)
     with spool.path.open("wb") as file, pd.ExcelWriter(file, engine="openpyxl") as writer:
         job.value.to_excel(writer, index=index, merge_cells=False, **job.options)
-        as_text(writer.book)
+        mend(writer.book)
     spool.adopt()
     return notes
 

@@ -233,6 +233,7 @@ NAMES_TWICE = pd.DataFrame([[1, 2]], columns=["a", "a"])
 NAMES_ALIKE = pd.DataFrame([[1, 2]], columns=[1, "1"])
 LEVELS = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("b", "y")]))
 INDEX_TWICE = pd.DataFrame({"a": [1]}, index=pd.Index([5], name="a"))
+SPACED = pd.DataFrame([[1, 2]], columns=["a", " a"])
 NO_COLUMNS = pd.DataFrame(index=range(3))
 NO_ROWS = pd.DataFrame({"a": [], "b": []})
 
@@ -243,6 +244,7 @@ NO_ROWS = pd.DataFrame({"a": [], "b": []})
     [
         (NAMES_TWICE, "column a is there twice", set()),
         (NAMES_ALIKE, "column 1 is there twice", set()),
+        (SPACED, "column a is there twice", set(FORMATS) - {"md", "txt"}),
         (INDEX_TWICE, "column a is there twice", {"parquet", "feather"}),
         (LEVELS, "column ('a', 'x') has a name of several levels", {"parquet", "feather", "html"}),
         (NO_COLUMNS, "the frame has no columns", set()),
