@@ -56,8 +56,11 @@ def write_txt(table: Table, spool: Spool) -> tuple[str, ...]:
     frame, options = _printed(table)
     import pandas as pd
 
+    # As aliases names stay as they are; a tab in a name of its own would become a backslash and a t.
+    names = list(frame.columns) if frame.columns.nlevels == 1 else True
+    options = {"justify": "right", "header": names, **options}
     with pd.option_context("display.max_colwidth", None):
-        text = frame.to_string(index=False, formatters=[str] * len(frame.columns), **{"justify": "right", **options})
+        text = frame.to_string(index=False, formatters=[str] * len(frame.columns), **options)
     if not len(frame):  # to_string says "Empty DataFrame" in its own words
         text = "  ".join(frame.columns)
     spool.write(f"{text}\n".encode())

@@ -12,7 +12,7 @@ from nbfiles.sources import Request
 
 PNG = b"\x89PNG\r\n\x1a\nrest"
 JPEG = b"\xff\xd8\xff\xe0rest"
-GIF = b"GIF89arest"
+GIF = b"GIF89a\x02\0\x02\0rest"
 
 
 class Both:

@@ -215,3 +215,8 @@ def test_spaces_in_html():
     content = written(pd.DataFrame({"a  ": texts}), "html", _table.CELLS).decode()
     cells = [html.unescape(cell) for cell in re.findall(r"<t[hd]>(.*?)</t[hd]>", content)]
     assert ["a  ", *texts] == cells
+
+
+def test_a_tab_in_a_name_in_text():
+    """A tab in a name is a tab in the text."""
+    assert b"0\t0 b\n" == written(pd.DataFrame([[1, 2]], columns=["0\t0", "b"]), "txt", _table.CELLS)[:6]
