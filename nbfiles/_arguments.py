@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, cast
 
 from nbfiles import _options
 from nbfiles._errors import InputError
+from nbfiles._fit import fits
 from nbfiles._listing import SORTS, Listing
 from nbfiles._payload import Payloads
 from nbfiles._progress import observer
@@ -190,6 +191,9 @@ class Chosen:
             self._check_name(made)
             for note in self._session.check(made):
                 warn(note)
+            for each in fits(made, self.request.for_):
+                for words in each.warnings:
+                    warn(words)
         except BaseException:
             Payloads(made, many=many).close()
             raise

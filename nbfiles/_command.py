@@ -305,9 +305,6 @@ def refuse_not_landed(command: Command) -> None:
             raise command.error(f"{option.flag} is not there yet; leave it out", *command.places[option.name])
     for clause in command.clauses if command.magic == "upload" else ():
         source = clause.source
-        if source.kind in {"notebook", "cells"}:
-            message = f"--{source.kind} is not there yet; upload the notebook's file: %upload notebook.ipynb"
-            raise command.error(message, source.start, source.end)
         if source.kind in {"word", "quoted"} and is_url(source.text):
             message = "URLs are not there yet; download the file and upload it from here"
             raise command.error(message, source.start, source.end)

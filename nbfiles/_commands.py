@@ -18,6 +18,7 @@ from nbfiles._command import settle
 from nbfiles._deletion import Asked
 from nbfiles._errors import Error, InputError, NotFoundError, UploadError
 from nbfiles._files import default, use
+from nbfiles._fit import RULE, fits
 from nbfiles._here import Here
 from nbfiles._holders import holders, variables
 from nbfiles._ids import ids_of
@@ -31,7 +32,7 @@ from nbfiles._rounds import waiting
 from nbfiles._session import How, Outcome, Session
 from nbfiles._table import LISTED, Row, file_table
 from nbfiles._usage import usage_of
-from nbfiles.sources import Request, await_, file, folder, glob_, payloads, text
+from nbfiles.sources import Request, await_, cells, file, folder, glob_, notebook_file, payloads, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from nbfiles._command import Command, Id
     from nbfiles._deletion import Plan
+    from nbfiles._fit import Fit
     from nbfiles._ledger import Pending
     from nbfiles._payload import Payloads
     from nbfiles._resolve import Meaning
@@ -64,12 +66,18 @@ class Notebook:
         Displays an object.
     ask : callable
         Asks the person a question; returns the answer, or None if there is nobody.
+    path : callable
+        Where the notebook's file is; None where the front end does not say.
+    inputs : callable
+        What was typed into the cells, by their number.
     """
 
     names: dict[str, Any]
     local: Mapping[str, Any]
     show: Callable[[Any], object]
     ask: Callable[[str], str | None]
+    path: Callable[[], str | None]
+    inputs: Callable[[], Sequence[str]]
 
     def here(self) -> Here:
         """Return the names and files around the line."""
@@ -141,9 +149,13 @@ def upload(command: Command, notebook: Notebook, cell: str | None = None) -> Fil
                 parts.append(_Part(meaning.target, _payloads(meaning, command, notebook)))
         everything = [payload for part in parts for payload in part.payloads]
         notes = [meaning.note for meaning in meanings if meaning.note] + list(session.check(everything))
+        found = fits(everything, command.options.get("for_", "auto"))
+        warnings = [_receipt.Note(words, warning=True) for each in found for words in each.warnings]
         if dry_run:
-            notebook.show(_plan(parts, notes))
+            notebook.show(_plan(parts, found, [*warnings, *notes]))
             return None
+        if warnings and not command.options.get("quiet"):
+            notebook.show(_receipt.warned(warnings))  # before anything is sent: there is still time to stop
         return _send(command, session, parts, notes, notebook)
     finally:
         for part in parts:
@@ -171,6 +183,10 @@ def _payloads(meaning: Meaning, command: Command, notebook: Notebook) -> Payload
             return folder(meaning.value, request)
         case "glob":
             return glob_(meaning.value, request)
+        case "notebook":
+            return notebook_file(notebook.path(), request)
+        case "cells":
+            return cells(meaning.value, notebook.inputs(), request)
         case _:
             return payloads(notebook.evaluate(meaning.value), request)
 
@@ -317,13 +333,14 @@ def _ends_soon(outcomes: Sequence[Outcome], bound: Mapping[str, Any]) -> list[_r
     return ending(arrived, holders(bound), datetime.now(UTC))
 
 
-def _plan(parts: Sequence[_Part], notes: Sequence[str]) -> _receipt.Receipt:
+def _plan(parts: Sequence[_Part], found: Sequence[Fit], notes: Sequence[_receipt.Note | str]) -> _receipt.Receipt:
+    named = ((payload, name) for part in parts for payload, name in zip(part.payloads, part.variables(), strict=True))
     files = [
-        _receipt.Planned(payload.name, payload.size, payload.mime_type, variable)
-        for part in parts
-        for payload, variable in zip(part.payloads, part.variables(), strict=True)
+        _receipt.Planned(payload.name, payload.size, payload.mime_type, name, each.tokens)
+        for (payload, name), each in zip(named, found, strict=True)
     ]
-    return _receipt.planned(files, notes=notes)
+    estimated = [RULE] if any(file.tokens is not None for file in files) else []
+    return _receipt.planned(files, notes=[*notes, *estimated])
 
 
 # ---- %files ----------------------------------------------------------------------------------------------------------

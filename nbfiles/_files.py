@@ -131,8 +131,9 @@ class Files:
         Parameters
         ----------
         source : object
-            A path (``str`` or path-like), bytes, an open binary file, a DataFrame or Series, ``nbfiles.text(...)``, a
-            coroutine that gives one of these.
+            A path (``str`` or path-like), bytes, an open binary file, a DataFrame or Series, an Arrow table of any
+            library, an array, a figure or picture, a dict, a list of records, ``nbfiles.text(...)``, what shows itself
+            in a notebook, or a coroutine that gives one of these.
         name : str or None, default None
             The file name to send; None takes it from the path, or ``data.csv`` and the like.
         type : str or None, default None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Holds = Literal["one", "many", "module", "unknown"]
 PathKind = Literal["file", "folder"]
 
+_OF_RECORDS = ("__dataclass_fields__", "__pydantic_core_schema__")
 # Enough to find a typo in, and quick on a folder of millions.
 _SIBLINGS = 2000
 
@@ -47,7 +48,7 @@ class Here:
         if isinstance(value, types.ModuleType):
             return "module"
         if isinstance(value, list | tuple):
-            return "many"
+            return "unknown" if value and _is_record(value[0]) else "many"
         # A text may be a glob; Dask and its like may be one file or one for each partition.
         if isinstance(value, str | os.PathLike) or hasattr(type(value), "npartitions"):
             return "unknown"
@@ -98,6 +99,11 @@ class Here:
     def _value(self, name: str) -> object:
         """Return what the nearest namespace holds as `name`."""
         return next((namespace[name] for namespace in self._namespaces if name in namespace), None)
+
+
+def _is_record(value: object) -> bool:
+    """Whether `value` may be a record: a list of records is one file, and only all of it can tell."""
+    return isinstance(value, dict) or any(hasattr(type(value), name) for name in _OF_RECORDS)
 
 
 def glob_files(pattern: str) -> tuple[str, ...]:

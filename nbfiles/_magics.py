@@ -7,6 +7,7 @@ completes words, and comes and goes without a trace. Everything heavy is importe
 from __future__ import annotations
 
 import dis
+import os
 import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -132,7 +133,14 @@ class FileMagics(Magics):
 
         shell: Any = self.shell
         local = {} if local_ns is None or local_ns is shell.user_ns else dict(local_ns)
-        return Notebook(names=shell.user_ns, local=local, show=display, ask=_ask)
+        return Notebook(
+            names=shell.user_ns,
+            local=local,
+            show=display,
+            ask=_ask,
+            path=lambda: _path(shell),
+            inputs=lambda: _inputs(shell),
+        )
 
 
 def _ask(question: str) -> str | None:
@@ -141,6 +149,20 @@ def _ask(question: str) -> str | None:
         return input(question)
     except (EOFError, StdinNotImplementedError):
         return None
+
+
+def _path(shell: Any) -> str | None:
+    """Return where the notebook's file is, if the front end says so; Jupyter's server does, and VS Code."""
+    for path in (shell.user_ns.get("__vsc_ipynb_file__"), os.getenv("JPY_SESSION_NAME")):
+        if isinstance(path, str) and path.endswith(".ipynb"):
+            here = os.path.basename(path)  # noqa: PTH119  the kernel stands in the notebook's folder
+            return path if os.path.isfile(path) else here if os.path.isfile(here) else None  # noqa: PTH113
+    return None
+
+
+def _inputs(shell: Any) -> list[str]:
+    """Return what was typed into each cell, magics as they were typed; In holds what they were turned into."""
+    return list(shell.history_manager.input_hist_raw)
 
 
 def _usage(error: InputError) -> UsageError:

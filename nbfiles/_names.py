@@ -50,6 +50,7 @@ TYPES: dict[str, str] = {
     ".htm": "text/html",
     ".css": "text/css",
     ".js": "text/javascript",
+    ".tex": "text/x-tex",
     ".py": "text/x-python",
     ".r": "text/x-r",
     ".sql": "application/sql",

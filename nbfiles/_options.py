@@ -260,10 +260,13 @@ def place_name(place: str) -> str:
 _EXAMPLES: dict[Magic, tuple[tuple[str, str], ...]] = {
     "upload": (
         ("%upload report.pdf as report_id", "one file"),
-        ("%upload df as sales_id --expires 7d", "a table, as sales_id and for a week"),
         ("%upload df[df.x > 3] as big, data/*.csv as csv_ids", "several; a glob gives a list of ids"),
         ('%upload "my notes.md" as notes', "a path with spaces or commas in quotes"),
-        ("%upload df as sales_id --name sales.parquet", "the name's ending chooses the format"),
+        ("%upload df as sales_id --name sales.parquet --expires 7d", "the ending chooses the format; for a week"),
+        (
+            "%upload --notebook as nb, --cells 1-5,8 as code",
+            "this notebook as saved, and cells by In[n]",
+        ),
         ("table = %upload data/*.csv", "one row for each file"),
     ),
     "cell": (

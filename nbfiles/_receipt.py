@@ -25,6 +25,7 @@ _PLAN = (
     Column("mime_type", "mime"),
     Column("block"),
     Column("target"),
+    Column("tokens", figures=True),
 )
 _NAMED = 12  # variables that one note names
 # What this kernel has been told once and need not read again.
@@ -59,12 +60,15 @@ class Planned:
         Bytes; None where they are known only when the source is read.
     target : str
         What would hold the id, such as ``"csv_ids[0]"``, or ``""``.
+    tokens : int or None, default None
+        About how many it takes as a document or image.
     """
 
     filename: str
     size_bytes: int | None
     mime_type: str
     target: str = ""
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Receipt:
     Parameters
     ----------
     icon : str
-        ``"done"``, ``"failed"`` or ``"plan"``: the line's ornament.
+        ``"done"``, ``"failed"``, ``"warning"`` or ``"plan"``: the line's ornament.
     line : Piece
         What happened.
     below : tuple of Piece, default ()
@@ -183,8 +187,9 @@ def planned(files: Sequence[Planned], *, notes: Sequence[Note | str] = ()) -> Re
     more = any(file.size_bytes is None for file in files)
     volume = f"{_render.size(known)}{' or more' if more else ''}"
     line = _render.dotted([f"{counted(len(files), 'file')} would be uploaded", volume, "nothing was sent"])
-    rows = [_planned_row(file) for file in files[: _render.MAX_SHOWN]]
-    table = _render.grid(_PLAN, rows, "Files that would be uploaded") if files else NOTHING
+    width = len(_PLAN) if any(file.tokens is not None for file in files) else len(_PLAN) - 1
+    rows = [_planned_row(file)[:width] for file in files[: _render.MAX_SHOWN]]
+    table = _render.grid(_PLAN[:width], rows, "Files that would be uploaded") if files else NOTHING
     cut = f"{len(rows)} of {counted(len(files), 'file')}" if len(rows) < len(files) else ""
     below = _render.element("p", cut, cls="nbf-foot") if cut else NOTHING
     return Receipt("plan", line, (*drawn(notes), table, below))
@@ -261,6 +266,12 @@ def _some(names: Sequence[str]) -> Piece:
 def kept_all() -> Receipt:
     """Make the receipt of a deletion that a person said no to."""
     return Receipt("done", _render.piece("All files are kept"))
+
+
+def warned(notes: Sequence[Note]) -> Receipt:
+    """Make what is shown before anything is sent: what a file cannot be used for, one warning a line."""
+    first, *more = notes
+    return Receipt("warning", _render.element("bdi", first.words), drawn(more))
 
 
 def deleted(
@@ -414,4 +425,5 @@ def _planned_row(file: Planned) -> list[Piece]:
         _render.word(file.mime_type),
         _render.blocks(possible),
         code(file.target) if file.target else _render.nothing(),
+        _render.nothing() if file.tokens is None else _render.piece(f"about {file.tokens:,}"),
     ]

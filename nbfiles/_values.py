@@ -26,7 +26,7 @@ BYTES |= {f"{letter}b": 1000**power for power, letter in enumerate("kmgt", 1)}
 BYTES |= {f"{letter}ib": 1024**power for power, letter in enumerate("kmgt", 1)}
 # What a frame can become, and what a figure can. The family of sources is open, so other endings pass too.
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet", "feather", "xlsx", "html", "md", "txt",
-           "png", "jpg", "jpeg", "webp", "gif", "svg", "pdf", "npy", "npz")  # fmt: skip
+           "png", "jpg", "webp", "gif", "svg", "pdf", "tiff", "npy", "npz", "nc", "geojson")  # fmt: skip
 SORTS = ("created", "name", "size", "type", "expires")
 # A century: longer ages overflow dates, and nobody means them.
 MAX_AGE = 36_500 * SECONDS["d"]

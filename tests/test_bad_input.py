@@ -47,7 +47,10 @@ def world(monkeypatch, tmp_path):
 LONG = "n" * 256
 SHORT = f"{'n' * 40}…{'n' * 16}"  # as messages write it
 PARQUET = "a.parquet is application/vnd.apache.parquet"
-SOURCES = "a path, glob or folder, bytes, an open binary file, a DataFrame or Series, or a list of these"
+SOURCES = (
+    "a path, glob or folder, bytes, an open binary file, a DataFrame or Series, an Arrow table, an array, a figure or "
+    "picture, a dict, records, or a list of these"
+)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_the_data_is_what_it_says() -> None:
     }
 
 
+@pytest.mark.timeout(900)  # an environment is installed, which a busy machine takes minutes for
 def test_notebooks_run_from_a_clone(tmp_path: Path) -> None:
     """``notebooks/run --execute`` makes its environment in a fresh copy and prints the quickstart's table."""
     copy = tmp_path / "clone"

@@ -21,7 +21,7 @@ FLOORS = {
     "_grammar": 2, "_models": 2, "_render": 2,
     "_generated": 2.5, "_duplicates": 2.5, "_holders": 2.5, "_content": 2.5,
     "_config": 3, "_credentials": 3, "_lock": 3, "_loop": 3, "_payload": 3, "_here": 3, "_resolve": 3, "_listing": 3,
-    "_arrival": 3, "_ids": 3, "_reading": 3, "_pace": 3, "_bucket": 3, "_spool_folder": 3.5,
+    "_arrival": 3, "_ids": 3, "_reading": 3, "_pace": 3, "_bucket": 3, "_spool_folder": 3.5, "_fit": 3.5,
     "sources": 4, "_landing": 4, "_ledger": 4, "_lookup": 4, "_multipart": 4, "_answers": 4, "_local_process": 4,
     "_client": 5, "_tasks": 5, "_gate": 5,
     "_watched": 5.5,

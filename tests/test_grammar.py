@@ -449,8 +449,6 @@ def test_other_mistakes_have_their_own_advice(parse, line, message):
     [
         ("upload", "data/ --zip", "--zip is not there yet; leave it out", "--zip"),
         ("upload", "df --split 64MB", "--split is not there yet; leave it out", "--split 64MB"),
-        ("upload", "--notebook as nb",
-         "--notebook is not there yet; upload the notebook's file: %upload notebook.ipynb", "--notebook"),
         ("upload", '"s3://b/a"', "URLs are not there yet; download the file and upload it from here", '"s3://b/a"'),
     ],
 )  # fmt: skip
@@ -465,6 +463,7 @@ def test_what_has_not_landed_is_refused_at_its_place(magic, line, message, marke
 
 def test_what_has_landed_is_not_refused():
     """A line of what is there passes."""
+    refuse_not_landed(parse_upload("--notebook as nb, --cells 1-5,8 as code"))
     refuse_not_landed(parse_upload("df[df.x > 3] as big, data/*.csv --expires 7d --no-index --jobs 8"))
     refuse_not_landed(parse_files("delete file_011 -y"))
     assert {"zip", "split", "one", "on"} == {o.key for o in _options.OPTIONS if not o.landed}

@@ -231,3 +231,14 @@ def test_an_error_cannot_drive_the_terminal() -> None:
         line = _receipt.error_line(Error(f"no file a{char}b", f"See a{char}b"))
         rest = line.replace("\x1b[1;31m", "", 1).replace("\x1b[0m", "", 1)
         assert f"no file a<U+{ord(char):04X}>b. See a<U+{ord(char):04X}>b" == rest
+
+
+def test_a_plan_estimates_tokens() -> None:
+    """Where tokens can be estimated, a column says about how many."""
+    receipt = _receipt.planned([Planned("a.txt", 7000, "text/plain", "a", 2000), Planned("b.xlsx", 5, "x/y", "b")])
+    expected = """\
+    2 files would be uploaded · 7.00 kB · nothing was sent
+    file     bytes  mime_type   block                       target      tokens
+    a.txt  7.00 kB  text/plain  document, container_upload  a       about 2,000
+    b.xlsx     5 B  x/y         container_upload            b                 –"""
+    assert expected.split() == said(receipt).split()

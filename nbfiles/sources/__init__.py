@@ -6,8 +6,27 @@ the first that matches takes it, and what is registered later is asked earlier.
 
 from __future__ import annotations
 
-from nbfiles.sources import _awaitables, _bytes, _frames, _lists, _paths, _streams, _text
+from nbfiles.sources import (
+    _arrays,
+    _arrow_tables,
+    _awaitables,
+    _bytes,
+    _charts,
+    _displayed,
+    _figures,
+    _frames,
+    _geo,
+    _lists,
+    _paths,
+    _pictures,
+    _records,
+    _streams,
+    _styled,
+    _text,
+    _xarray,
+)
 from nbfiles.sources._awaitables import await_
+from nbfiles.sources._notebook import cells, notebook_file
 from nbfiles.sources._paths import TOOLS, file, folder, glob_, is_private
 from nbfiles.sources._registry import payloads, register, unregister
 from nbfiles.sources._request import Kind, Request
@@ -19,15 +38,37 @@ __all__ = [
     "Request",
     "Text",
     "await_",
+    "cells",
     "file",
     "folder",
     "glob_",
     "is_private",
+    "notebook_file",
     "payloads",
     "register",
     "text",
     "unregister",
 ]
 
-for _kind in reversed((_text, _paths, _bytes, _frames, _awaitables, _streams, _lists)):
+for _kind in reversed(
+    (
+        _text,
+        _paths,
+        _bytes,
+        _styled,
+        _geo,
+        _xarray,
+        _frames,
+        _figures,
+        _pictures,  # before Arrow: a picture offers its pixels there
+        _arrays,
+        _arrow_tables,
+        _charts,
+        _awaitables,
+        _streams,
+        _records,
+        _lists,
+        _displayed,
+    )
+):
     register(_kind)

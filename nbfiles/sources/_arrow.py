@@ -38,7 +38,7 @@ def write_feather(table: Table, spool: Spool) -> tuple[str, ...]:
 def _write(table: Table, spool: Spool, format_: str, write: Any) -> tuple[str, ...]:
     import pyarrow as pa
 
-    frame, notes = _prepared(table, format_, write)
+    frame, notes = prepared(table, format_, write)
     # Not False: pyarrow would then forget names of columns that are no text.
     arrow = pa.Table.from_pandas(frame, preserve_index=True if table.index else None)
     write(arrow, str(spool.path), **table.options)
@@ -46,7 +46,7 @@ def _write(table: Table, spool: Spool, format_: str, write: Any) -> tuple[str, .
     return notes
 
 
-def _prepared(table: Table, format_: str, write: Any) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def prepared(table: Table, format_: str, write: Any) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return the frame as pyarrow can hold it: refused columns raise, or become text where `table.lossy`."""
     frame = table.frame.copy(deep=False) if table.index else table.frame.reset_index(drop=True)
     frame.attrs = {}  # pyarrow would write them into the file, and nobody asked for that

@@ -1,4 +1,4 @@
-"""Excel workbooks, by openpyxl: one sheet a frame, every text as text, even if it looks like a formula."""
+"""Excel workbooks, by openpyxl: one sheet a frame, texts as texts and numbers with all their digits."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def write_xlsx(table: Table, spool: Spool) -> tuple[str, ...]:
         _check_sheet_name(name, [*sheets][:number])
     with spool.path.open("wb") as file, pd.ExcelWriter(file, engine="openpyxl") as writer:
         for name, sheet in sheets.items():
-            frame = _held(sheet) if sheet.lossy else sheet.frame
-            frame.to_excel(writer, sheet_name=name, index=sheet.index, merge_cells=False, **options)
-        _as_text(writer.book)
+            frame, index = _shaped(_held(sheet) if sheet.lossy else sheet.frame, index=sheet.index)
+            frame.to_excel(writer, sheet_name=name, index=index, merge_cells=False, **options)
+        mend(writer.book)
     spool.adopt()
     return ()
 
@@ -52,13 +52,30 @@ def _check_sheet_name(name: str, before: list[str]) -> None:
         raise InputError(f"two sheets are called {shown}", "Excel makes no difference between A and a.")
 
 
-def _as_text(book: Any) -> None:
-    """Make every cell that openpyxl took for a formula or an error the text that it is."""
+def _shaped(frame: pd.DataFrame, *, index: bool) -> tuple[pd.DataFrame, bool]:
+    """Return `frame` where pandas would write an index oddly: a blank row above it, or periods as their first day."""
+    import pandas as pd
+
+    if index and isinstance(frame.index, pd.PeriodIndex):
+        frame = frame.set_axis(frame.index.astype(str))
+    if index and not len(frame.columns) and all(name is not None for name in frame.index.names):
+        return frame.index.to_frame(index=False), False
+    return frame, index
+
+
+def mend(book: Any) -> None:
+    """Make every cell what it is, where openpyxl would change it.
+
+    A text that looks like a formula or an error is a text; and a number gets all the digits that it needs, of which
+    openpyxl writes 16 (Excel keeps doubles, and 0.1 + 0.2 is not 0.3).
+    """
     for sheet in book:
         for row in sheet.iter_rows():
             for cell in row:
                 if cell.data_type in {"f", "e"}:
                     cell.data_type = "s"
+                elif isinstance(cell.value, float) and float(f"{cell.value:.16g}") != cell.value:
+                    cell._value = repr(float(cell.value))  # noqa: SLF001  to set .value would make it a text
 
 
 def _held(table: Table) -> pd.DataFrame:

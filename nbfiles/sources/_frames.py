@@ -1,21 +1,23 @@
-"""pandas frames as files: a DataFrame or Series is one, and a dict of them one workbook with a sheet each.
+"""pandas frames as files: a DataFrame, Series or Index is one, and a dict of them one workbook with a sheet each.
 
 Which rows, with or without the index, in which format, under which name; the encoders of `_formats` do the rest.
 """
 
 from __future__ import annotations
 
-import random
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nbfiles._errors import Error, InputError, LossError
-from nbfiles._names import check_filename, filename_for, mime_type_for, visible
-from nbfiles._payload import Payload, Payloads, Spool
+from nbfiles._errors import InputError, LossError
+from nbfiles._names import visible
+from nbfiles._payload import Payload, Payloads
 from nbfiles.sources._columns import Column, columns_of, shown
-from nbfiles.sources._formats import FORMATS, Format, check_options, format_for
+from nbfiles.sources._format import Format, encoded
+from nbfiles.sources._formats import FRAMES
 from nbfiles.sources._loss import check, way_out
-from nbfiles.sources._registry import named, type_name
+from nbfiles.sources._registry import naming, type_name
+from nbfiles.sources._rows import chosen
 from nbfiles.sources._table import Table
 
 if TYPE_CHECKING:
@@ -23,47 +25,48 @@ if TYPE_CHECKING:
 
     from nbfiles.sources._request import Request
 
-SEED = 0  # the same rows every time: the same sample is the same file
-
 
 def matches(obj: Any) -> bool:
-    """Whether `obj` is a DataFrame, a Series or a dict of them; never imports pandas."""
+    """Whether `obj` is a DataFrame, Series, Index or a dict of DataFrames and Series; never imports pandas."""
     if isinstance(obj, dict):
         return bool(obj) and all(_is_frame(value) for value in obj.values())
-    return _is_frame(obj)
+    return _is_frame(obj) or _is_a(obj, "Index")
 
 
-def payloads(obj: pd.DataFrame | pd.Series[Any] | dict[str, Any], request: Request) -> Payloads:
+def payloads(obj: Any, request: Request) -> Payloads:
     """Return the one payload of the frame, encoded into a temporary file."""
-    try:
-        return Payloads([_payload(obj, request)], many=False)
-    except LossError as error:
-        if not request.label:
-            raise
-        raise LossError(f"{named(request, '')}: {error.cause}", error.way_out) from None
+    return Payloads([frame_payload(obj, request)], many=False)
 
 
-def _payload(obj: Any, request: Request) -> Payload:
+def frame_payload(obj: Any, request: Request, notes: tuple[str, ...] = ()) -> Payload:
+    """Return the payload of a frame, or of what another kind of source has made one; `notes` come first."""
+    with naming(request):
+        return _payload(obj, request, notes)
+
+
+def _payload(obj: Any, request: Request, notes: tuple[str, ...]) -> Payload:
     options = dict(request.opt)
-    index = _index_asked(options, request)
-    format_ = _workbook_format(request) if isinstance(obj, dict) else format_for(request.format, request.name)
-    check_options(format_, options)
-    name = check_filename(request.name or filename_for(request.label, format_.endings[0]))
-    mime_type_for(name, **request.mime)  # refuses what cannot be before anything is encoded
+    index = index_asked(options, request)
     if isinstance(obj, dict):
-        table, notes = _workbook(obj, options, index, request)
+        request = _as_workbook(request)
+    format_, name = FRAMES.settle(request, options)
+    if isinstance(obj, dict):
+        table, more = _workbook(obj, options, index, request)
     else:
-        table, notes = _table(obj, options, index, request)
-    return _spooled(table, format_, name, notes, request)
+        table, more = table_of(obj, options, index, request)
+    return _spooled(table, format_, name, notes + more, request)
 
 
 def _is_frame(obj: Any) -> bool:
+    return _is_a(obj, "DataFrame", "Series")
+
+
+def _is_a(obj: Any, *kinds: str) -> bool:
     pandas = sys.modules.get("pandas")
-    kinds = tuple(getattr(pandas, kind) for kind in ("DataFrame", "Series") if hasattr(pandas, kind))
-    return isinstance(obj, kinds)
+    return isinstance(obj, tuple(getattr(pandas, kind) for kind in kinds if hasattr(pandas, kind)))
 
 
-def _index_asked(options: dict[str, object], request: Request) -> bool | None:
+def index_asked(options: dict[str, object], request: Request) -> bool | None:
     """Return what was said about the index; ``--opt index=False`` is the same as ``--no-index``."""
     asked = options.pop("index", None)
     if asked is not None and not isinstance(asked, bool):
@@ -71,14 +74,13 @@ def _index_asked(options: dict[str, object], request: Request) -> bool | None:
     return request.index if request.index is not None else asked
 
 
-def _table(obj: Any, options: dict[str, Any], index: bool | None, request: Request) -> tuple[Table, tuple[str, ...]]:  # noqa: FBT001 - three answers, not a flag
+def table_of(obj: Any, options: dict[str, Any], index: bool | None, request: Request) -> tuple[Table, tuple[str, ...]]:  # noqa: FBT001 - three answers, not a flag
     """Return the rows that are asked for, and what there is to note about them."""
     frame = _as_frame(obj, request)
-    with_index = not _is_default(frame) if index is None else index
-    rows = len(frame)
-    frame, notes = _rows(frame, request)
-    if not len(frame) and rows:
-        raise InputError("no row is left to upload", "Ask for at least one.")
+    with_index = not is_default(frame.index) if index is None else index
+    places, notes = chosen(len(frame), request)
+    if places is not None:
+        frame = frame.iloc[: len(places)] if isinstance(places, range) else frame.iloc[list(places)]
     return Table(frame, with_index, options, request.lossy), notes
 
 
@@ -86,42 +88,42 @@ def _as_frame(obj: Any, request: Request) -> pd.DataFrame:
     if hasattr(obj, "columns"):
         frame: pd.DataFrame = obj
         return frame
-    name = obj.name
-    if name is None:
-        name = request.label if request.label.isidentifier() else "value"
-    made: pd.DataFrame = obj.to_frame(name)
+    if _is_a(obj, "Index"):
+        if obj.nlevels > 1:
+            names = [f"level_{n}" if name is None else name for n, name in enumerate(obj.names)]
+            levels: pd.DataFrame = obj.to_frame(index=False, name=names, allow_duplicates=True)
+            return levels
+        values: pd.DataFrame = obj.to_frame(index=False, name=_own_name(obj, request))
+        return values
+    made: pd.DataFrame = obj.to_frame(_own_name(obj, request))
     return made
 
 
-def _is_default(frame: pd.DataFrame) -> bool:
-    """Whether the index is the one that pandas gives by itself: 0, 1, 2, ... without a name."""
+def _own_name(obj: Any, request: Request) -> Any:
+    """Return the name of a Series or Index; without one it is called after the variable."""
+    if obj.name is not None:
+        return obj.name
+    return request.label if request.label.isidentifier() else "value"
+
+
+def is_default(index: pd.Index[Any]) -> bool:
+    """Whether `index` is the one that pandas gives by itself: 0, 1, 2, ... without a name."""
     import pandas as pd
 
-    index = frame.index
     return isinstance(index, pd.RangeIndex) and index.start == 0 and index.step == 1 and index.name is None
 
 
-def _rows(frame: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    total = len(frame)
-    if request.sample is not None and request.sample < total:
-        places = sorted(random.Random(SEED).sample(range(total), request.sample))  # noqa: S311 - no secret
-        frame = frame.iloc[places]
-    if request.max_rows is not None and request.max_rows < len(frame):
-        frame = frame.iloc[: request.max_rows]
-    if len(frame) == total:
-        return frame, ()
-    how = "at random" if request.sample is not None and request.sample < total else "the first"
-    return frame, (f"{len(frame):,} of {total:,} rows, {how}",)
-
-
-def _workbook_format(request: Request) -> Format:
-    asked = format_for(request.format, request.name) if request.format or request.name else FORMATS["xlsx"]
+def _as_workbook(request: Request) -> Request:
+    """Return `request` for a dict of frames, which is a workbook and nothing else."""
+    if request.format is None and request.name is None:
+        return replace(request, format="xlsx")
+    asked = FRAMES.choose(request)
     if asked.name != "xlsx":
         raise InputError(
             f"a dict of frames is one workbook, and {asked.name} holds one table",
             "Leave --format out, or upload list(x.values()).",
         )
-    return asked
+    return request
 
 
 def _workbook(
@@ -137,7 +139,7 @@ def _workbook(
     for key, value in obj.items():
         if not isinstance(key, str):
             raise InputError(f"a sheet's name must be a text, and {shown(key)} is {type_name(key)}", "Use str keys.")
-        sheets[key], of_sheet = _table(value, {}, index, request)
+        sheets[key], of_sheet = table_of(value, {}, index, request)
         notes += [f"sheet {visible(key)}: {note}" for note in of_sheet]
     first = next(iter(sheets.values()))
     return Table(first.frame, first.index, options, request.lossy, sheets), tuple(notes)
@@ -147,7 +149,7 @@ def _spooled(table: Table, format_: Format, name: str, notes: tuple[str, ...], r
     """Encode `table` once; a text that UTF-8 cannot write is refused by its column, or mended if `lossy`."""
     notes += _checked(table, format_)
     try:
-        return _encoded(table, format_, name, notes, request)
+        return encoded(table, format_, name, request, notes)
     except UnicodeEncodeError:
         label = _mend(table)
         if not request.lossy:
@@ -155,7 +157,7 @@ def _spooled(table: Table, format_: Format, name: str, notes: tuple[str, ...], r
                 f"{label} holds half of a surrogate pair, which {format_.name} has no form for", way_out(())
             ) from None
         notes += (f"{label} holds half of a surrogate pair (written as ?)",)
-        return _encoded(table, format_, name, notes, request)
+        return encoded(table, format_, name, request, notes)
 
 
 def _checked(table: Table, format_: Format) -> tuple[str, ...]:
@@ -166,22 +168,6 @@ def _checked(table: Table, format_: Format) -> tuple[str, ...]:
         where = f"in sheet {shown(name)}"
         notes += check(sheet.frame, format_.name, index=sheet.index, lossy=table.lossy, where=where)
     return notes
-
-
-def _encoded(table: Table, format_: Format, name: str, notes: tuple[str, ...], request: Request) -> Payload:
-    with Spool() as spool:
-        try:
-            notes += format_.encode(table, spool)
-        except (Error, UnicodeError):
-            raise
-        except Exception as error:  # every library has its own for an option that it does not like
-            if not table.options:
-                raise
-            options = ", ".join(f"{key}={value!r}" for key, value in table.options.items())
-            raise InputError(
-                f"{format_.name} cannot be written with {visible(options)}: {visible(str(error))}", "Mend the option."
-            ) from None
-        return spool.payload(name=name, source=named(request, "<DataFrame>"), notes=notes, **request.mime)
 
 
 def _mend(table: Table) -> str:

@@ -22,10 +22,11 @@ from nbfiles.sources._registry import type_name
 from nbfiles.sources._table import unique
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pandas as pd
 
+    from nbfiles._errors import LossError
     from nbfiles._payload import Spool
     from nbfiles.sources._table import Table
 
@@ -60,10 +61,11 @@ def _chunks(table: Table, format_: str) -> Iterator[list[str]]:
     encode = json.JSONEncoder(**options).encode
     for start in range(0, len(table.frame), table.rows_at_once):
         piece = table.frame.iloc[start : start + table.rows_at_once]
-        yield [encode(record) for record in _records(piece, table, format_)]
+        yield [encode(record) for record in records(piece, table, format_)]
 
 
-def _records(piece: pd.DataFrame, table: Table, format_: str) -> Iterator[dict[str, Any]]:
+def records(piece: pd.DataFrame, table: Table, format_: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of `piece`, which is a part of `table`, as what JSON has a form for."""
     if table.index:
         piece = _with_index(piece)
     names = [header(name) for name in piece.columns]
@@ -72,7 +74,7 @@ def _records(piece: pd.DataFrame, table: Table, format_: str) -> Iterator[dict[s
         yield from ({} for _ in range(len(piece)))
         return
     columns = [
-        _Values(f"column {shown(name)}", format_, lossy=table.lossy).of(piece.iloc[:, number])
+        Values(f"column {shown(name)}", format_, lossy=table.lossy).of(piece.iloc[:, number])
         for number, name in enumerate(names)
     ]
     for row in zip(*columns, strict=True):
@@ -94,13 +96,28 @@ def _with_index(piece: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([levels, piece.reset_index(drop=True)], axis=1)
 
 
-class _Values:
-    """Turns the values of one column into what JSON has a form for."""
+class Values:
+    """Turns the values of one column, or one field of records, into what JSON has a form for.
 
-    def __init__(self, column: str, format_: str, *, lossy: bool) -> None:
+    Parameters
+    ----------
+    column : str
+        How messages call it.
+    format_ : {"json", "jsonl"}
+    lossy : bool
+        Whether what JSON has no form for is written as well as it goes.
+    tabular : bool, default True
+        Whether the formats of a frame are a way out for what is refused.
+    """
+
+    def __init__(self, column: str, format_: str, *, lossy: bool, tabular: bool = True) -> None:
         self._column = column
         self._format = format_
         self._lossy = lossy
+        self._tabular = tabular
+
+    def _refusal(self, holds: str, but: str, *can: str) -> LossError:
+        return refusal(self._column, holds, self._format, but, can if self._tabular else ())
 
     def of(self, column: pd.Series[Any]) -> list[Any]:
         """Return the values of `column`; missing ones as None."""
@@ -138,9 +155,7 @@ class _Values:
 
     def _whole(self, value: int) -> int:
         if abs(value) > MAX_EXACT and not self._lossy:
-            raise refusal(
-                self._column, "whole numbers beyond 2^53", self._format, "readers would round", ("csv", "parquet")
-            )
+            raise self._refusal("whole numbers beyond 2^53", "readers would round", "csv", "parquet")
         return int(value)
 
     def _float(self, value: float) -> float | None:
@@ -148,14 +163,18 @@ class _Values:
             return None
         if math.isinf(value):
             if not self._lossy:
-                raise refusal(self._column, "inf", self._format, "has no form for", ("csv", "parquet"))
+                raise self._refusal("inf", "has no form for", "csv", "parquet")
             return None
         return float(value)
 
     def _dict(self, value: dict[Any, Any]) -> dict[str, Any]:
-        made = {str(key): self.one(member) for key, member in value.items()}
-        if len(made) < len(value) and not self._lossy:
-            raise refusal(self._column, "a dict with two keys that print alike", self._format, "would merge", ("csv",))
+        return dict(zip(self.names(value), map(self.one, value.values()), strict=True))
+
+    def names(self, keys: Iterable[Any]) -> list[str]:
+        """Return the keys of a dict as texts, which must still be different ones."""
+        made = [str(key) for key in keys]
+        if len(set(made)) < len(made) and not self._lossy:
+            raise self._refusal("a dict with two keys that print alike", "would merge", "csv")
         return made
 
     def _scalar(self, value: Any) -> Any:
@@ -174,4 +193,4 @@ class _Values:
             return str(value)
         if self._lossy:
             return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
-        raise refusal(self._column, type_name(value), self._format, "has no form for", ("csv",))
+        raise self._refusal(type_name(value), "has no form for", "csv")

@@ -54,8 +54,8 @@ def _unordered(obj: Any, request: Request) -> SourceError:
     what = named(request, "this")
     if isinstance(obj, Mapping):
         return SourceError(
-            f"{what} is {type_name(obj)}, and only a dict of names to DataFrames can be uploaded (as one .xlsx)",
-            "Upload a list: list(x.values()).",
+            f"{what} is {type_name(obj)}, and only a dict can be uploaded (as JSON; a dict of DataFrames as one .xlsx)",
+            "Upload dict(x), or list(x.values()).",
         )
     return SourceError(
         f"{what} is {type_name(obj)}, which has no order that its ids could keep",

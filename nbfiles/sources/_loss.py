@@ -94,6 +94,7 @@ REFUSED: dict[str, tuple[Rule, ...]] = {
     "tsv": _TEXTUAL,
     "json": _JSON,
     "jsonl": _JSON,
+    "geojson": _JSON,
     "parquet": (),  # what pyarrow refuses, found while it is written
     "feather": (),
     "xlsx": _EXCEL,
@@ -110,6 +111,13 @@ _EMPTY = Rule(ask.has_empty_and_missing, "empty texts and missing values", "are 
 _ROOMY = Rule(
     ask.has_text(lambda text: text != text.strip()), "texts with spaces at an end", "are written without those spaces"
 )
+# Characters that pandas takes for space at the end of a cell of HTML, and that have no entity.
+_NO_ENTITY = "\x0b\x1c\x1d\x1e\x1f\x85"
+_ENDED = Rule(
+    ask.has_text(lambda text: text != text.strip(_NO_ENTITY)),
+    "texts with control characters at an end",
+    "are written without those characters",
+)
 _PRINTED = (_NESTED, _MIXED, _PERIOD, _INTERVAL, _EMPTY)
 _JSON_NOTES = (
     _PERIOD,
@@ -124,10 +132,11 @@ NOTED: dict[str, tuple[Rule, ...]] = {
     "tsv": _PRINTED,
     "json": _JSON_NOTES,
     "jsonl": _JSON_NOTES,
+    "geojson": _JSON_NOTES,
     "parquet": _ARROW_NOTES,
     "feather": _ARROW_NOTES,
     "xlsx": _PRINTED,
-    "html": _PRINTED,
+    "html": (*_PRINTED, _ENDED),
     "md": (*_PRINTED, _ROOMY),
     "txt": (*_PRINTED, _ROOMY),
 }
@@ -206,7 +215,7 @@ def _shape(frame: pd.DataFrame, format_: str, *, index: bool) -> Iterable[tuple[
             first = shown(frame.columns[0] if len(frame.columns) else frame.columns.names)
             yield f"column {first} has a name of several levels, which {format_} has no form for", ("parquet", "html")
     else:
-        twice = _first_twice(frame, arrow=arrow, index=index)
+        twice = _first_twice(frame, format_, index=index)
         if twice is not None:
             yield f"column {shown(twice)} is there twice, and {format_} readers could not tell which is which", ()
     if not index and not len(frame.columns) and (len(frame) or not arrow):
@@ -218,11 +227,14 @@ def _shape(frame: pd.DataFrame, format_: str, *, index: bool) -> Iterable[tuple[
         yield from _too_big(frame, index=index)
 
 
-def _first_twice(frame: pd.DataFrame, *, arrow: bool, index: bool) -> str | None:
+def _first_twice(frame: pd.DataFrame, format_: str, *, index: bool) -> str | None:
     names = [header(name) for name in frame.columns]
-    if index and not arrow:  # Arrow keeps the index apart
+    if index and format_ not in {"parquet", "feather"}:  # Arrow keeps the index apart
         names = [header(name) for name in frame.index.names if name is not None] + names
-    return next((name for name, count in Counter(names).items() if count > 1), None)
+    # Where columns are laid out with spaces, those at the ends of a name are nobody's.
+    told_apart = [name.strip() for name in names] if format_ in {"md", "txt"} else names
+    counts = Counter(told_apart)
+    return next((name for name, told in zip(names, told_apart, strict=True) if counts[told] > 1), None)
 
 
 def _too_big(frame: pd.DataFrame, *, index: bool) -> Iterable[tuple[str, tuple[str, ...]]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from nbfiles._errors import SourceError
+from nbfiles._errors import LossError, SourceError
 from nbfiles._names import visible
 from nbfiles.sources._request import Kind, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbfiles._payload import Payloads
 
 _kinds: list[Kind] = []
@@ -56,19 +59,36 @@ def payloads(obj: Any, request: Request | None = None) -> Payloads:
         If what was asked for does not fit it.
     """
     request = Request() if request is None else request
-    for kind in _kinds:
-        if kind.matches(obj):
-            return kind.payloads(obj, request)
+    kind = kind_of(obj)
+    if kind is not None:
+        return kind.payloads(obj, request)
     raise SourceError(
         f"{named(request, 'this')} is {type_name(obj)}, which cannot be uploaded",
-        "What can: a path, glob or folder, bytes, an open binary file, a DataFrame or Series, or a list of these.",
+        "What can: a path, glob or folder, bytes, an open binary file, a DataFrame or Series, an Arrow table, "
+        "an array, a figure or picture, a dict, records, or a list of these.",
     )
+
+
+def kind_of(obj: Any) -> Kind | None:
+    """Return the kind of source that takes `obj`, or None."""
+    return next((kind for kind in _kinds if kind.matches(obj)), None)
 
 
 def named(request: Request, otherwise: str) -> str:
     """Return how messages call the source: its label, or `otherwise`."""
     label = request.label if len(request.label) <= 60 else f"{request.label[:57]}..."
     return visible(label) or otherwise
+
+
+@contextmanager
+def naming(request: Request) -> Iterator[None]:
+    """Put the source's label in front of a loss that is found inside."""
+    try:
+        yield
+    except LossError as error:
+        if not request.label:
+            raise
+        raise LossError(f"{named(request, '')}: {error.cause}", error.way_out) from None
 
 
 def type_name(obj: Any) -> str:

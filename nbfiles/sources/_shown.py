@@ -6,6 +6,7 @@ becomes its full text first, and the printers only lay it out.
 
 from __future__ import annotations
 
+import html
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from nbfiles._payload import Spool
     from nbfiles.sources._table import Table
 
+_SPACE = re.compile("^[ \t\n\f\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+|(?<= ) |"
+                    "[ \t\n\f\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$")  # fmt: skip
 HTML_OPTIONS = frozenset({"na_rep", "classes", "border", "justify", "table_id"})
 MD_OPTIONS = frozenset({"na_rep", "tablefmt", "stralign"})
 TXT_OPTIONS = frozenset({"na_rep", "justify", "col_space"})
@@ -28,8 +31,10 @@ def write_html(table: Table, spool: Spool) -> tuple[str, ...]:
     frame, options = _printed(table)
     import pandas as pd
 
+    frame.columns = frame.columns.map(_marked_up) if len(frame.columns) else frame.columns
+    formatters: list[Any] = [_marked_up] * len(frame.columns)
     with pd.option_context("display.max_colwidth", None):
-        text = frame.to_html(index=False, formatters=[str] * len(frame.columns), **{"border": 0, **options})
+        text = frame.to_html(index=False, escape=False, formatters=formatters, **{"border": 0, **options})
     spool.write(f'<!DOCTYPE html>\n<meta charset="utf-8">\n{text}\n'.encode())
     return ()
 
@@ -51,8 +56,11 @@ def write_txt(table: Table, spool: Spool) -> tuple[str, ...]:
     frame, options = _printed(table)
     import pandas as pd
 
+    # As aliases names stay as they are; a tab in a name of its own would become a backslash and a t.
+    names = list(frame.columns) if frame.columns.nlevels == 1 else True
+    options = {"justify": "right", "header": names, **options}
     with pd.option_context("display.max_colwidth", None):
-        text = frame.to_string(index=False, formatters=[str] * len(frame.columns), **{"justify": "right", **options})
+        text = frame.to_string(index=False, formatters=[str] * len(frame.columns), **options)
     if not len(frame):  # to_string says "Empty DataFrame" in its own words
         text = "  ".join(frame.columns)
     spool.write(f"{text}\n".encode())
@@ -83,6 +91,15 @@ def _cells(values: pd.Series[Any], missing: str) -> list[str]:
     """Return every value as its full text; a float with all digits that it needs to come back."""
     gone = values.isna()
     return [missing if none else str(value) for value, none in zip(values.tolist(), gone, strict=True)]
+
+
+def _marked_up(value: Any) -> Any:
+    """Escape a text for HTML, spaces at its ends and doubled ones too, which pandas would drop or change."""
+    if isinstance(value, tuple):  # a name of several levels
+        return tuple(map(_marked_up, value))
+    return _SPACE.sub(
+        lambda found: "".join(f"&#{ord(char)};" for char in found[0]), html.escape(str(value), quote=False)
+    )
 
 
 def _in_pipes(text: str) -> str:

@@ -25,6 +25,15 @@ ALLOWED = {
         'return {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}',
     ),
     ("_here.py", 'if not path.startswith("~"):'),  # what a person typed; no folder is judged by it
+    (
+        "sources/_shown.py",  # a file that is uploaded, not shown; each cell and name is escaped before, to keep its spaces
+        'text = frame.to_html(index=False, escape=False, formatters=formatters, **{"border": 0, **options})',
+    ),
+    ("sources/_styled.py", 'style = sys.modules.get("pandas.io.formats.style")'),  # a style that a person made
+    (
+        "sources/_styled.py",
+        'raise InputError("a style belongs to the rows that it was made for", "Style a part: df.head(100).style.")',
+    ),
     ("_ledger.py", 'return str(folder).startswith("\\\\\\\\")'),  # a share of Windows; chooses a way to lock
 }
 

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from nbfiles import sources
+from nbfiles import Files, sources
 from nbfiles.sources import _columns, _csv, _csv_cells, _csv_numbers, _csv_texts, _csv_times, _table
 
 
@@ -93,3 +93,18 @@ def send_many():
         return arrived
 
     return several
+
+
+@pytest.fixture
+def store(shared_api):
+    """A function that uploads a source to a local Files API, and returns the file as its store has it."""
+    files = Files(api_key=shared_api.api_key, base_url=shared_api.base_url)
+
+    def stored(obj, **options):
+        options.setdefault("fresh", True)
+        found = files.upload(obj, progress=False, **options).metadata
+        content = shared_api.stored_bytes(found.id)
+        assert len(content) == found.size_bytes
+        return Arrived(found.filename, found.mime_type, content, "", ())
+
+    return stored

@@ -163,3 +163,21 @@ def test_missing_package(monkeypatch):
     monkeypatch.setattr(_table.importlib, "import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
     with pytest.raises(InputError, match=r"xlsx needs the package openpyxl.*%pip install openpyxl"):
         sources.payloads(pd.DataFrame({"a": [1]}), Request(format="xlsx"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "rows"),
+    [
+        (pd.DataFrame(index=pd.Index(["a", "b"], name="k")), [("k",), ("a",), ("b",)]),
+        (pd.DataFrame(index=pd.MultiIndex.from_tuples([(1, 2)], names=["p", "q"])), [("p", "q"), (1, 2)]),
+        (
+            pd.DataFrame({"n": [1]}, index=pd.period_range("2020", periods=1, freq="Y", name="y")),
+            [("y", "n"), ("2020", 1)],
+        ),
+    ],
+    ids=["index", "levels", "periods"],
+)
+def test_an_index_is_written_as_it_is(send, frame, rows):
+    """An index without columns has no blank row above it, and periods stay periods."""
+    content = send(frame, format="xlsx").content
+    assert rows == list(openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(values_only=True))

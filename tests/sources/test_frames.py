@@ -233,6 +233,7 @@ NAMES_TWICE = pd.DataFrame([[1, 2]], columns=["a", "a"])
 NAMES_ALIKE = pd.DataFrame([[1, 2]], columns=[1, "1"])
 LEVELS = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("b", "y")]))
 INDEX_TWICE = pd.DataFrame({"a": [1]}, index=pd.Index([5], name="a"))
+SPACED = pd.DataFrame([[1, 2]], columns=["a", " a"])
 NO_COLUMNS = pd.DataFrame(index=range(3))
 NO_ROWS = pd.DataFrame({"a": [], "b": []})
 
@@ -243,6 +244,7 @@ NO_ROWS = pd.DataFrame({"a": [], "b": []})
     [
         (NAMES_TWICE, "column a is there twice", set()),
         (NAMES_ALIKE, "column 1 is there twice", set()),
+        (SPACED, "column a is there twice", set(FORMATS) - {"md", "txt"}),
         (INDEX_TWICE, "column a is there twice", {"parquet", "feather"}),
         (LEVELS, "column ('a', 'x') has a name of several levels", {"parquet", "feather", "html"}),
         (NO_COLUMNS, "the frame has no columns", set()),
@@ -286,3 +288,18 @@ def test_half_a_surrogate(send, frame, words, format_):
         sources.payloads(frame, Request(format=format_))
     assert words in str(caught.value)
     assert send(frame, format=format_, lossy=True).notes
+
+
+@pytest.mark.parametrize(
+    ("index", "label", "expected"),
+    [
+        (pd.Index([3, 1], name="price"), "x", b"price\n3\n1\n"),
+        (pd.Index(["b", "a"]), "names", b"names\nb\na\n"),
+        (pd.RangeIndex(2, 4), "df.index", b"value\n2\n3\n"),
+        (pd.DatetimeIndex(["2020-01-02"], name="day"), "x", b"day\n2020-01-02\n"),
+        (pd.MultiIndex.from_tuples([(1, "x"), (2, "y")], names=["n", None]), "x", b"n,level_1\n1,x\n2,y\n"),
+    ],
+)
+def test_index_alone(send, index, label, expected):
+    """An Index is a column of its own, a MultiIndex one for each level."""
+    assert expected == send(index, label=label).content

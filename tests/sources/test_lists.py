@@ -1,6 +1,7 @@
 """Lists: many sources in the order given, all or nothing."""
 
 import io
+from types import MappingProxyType
 
 import pandas as pd
 import pytest
@@ -48,8 +49,7 @@ def test_glob_and_folder_inside(here, send_many):
         (iter([b"1"]), "list_iterator, which has no order"),
         (map(bytes, []), "is a map, which has no order"),
         ({"a": 1}.values(), "dict_values, which has no order"),
-        ({"a": b"1"}, "only a dict of names to DataFrames"),
-        ({}, "only a dict of names to DataFrames"),
+        (MappingProxyType({"a": b"1"}), "is a mappingproxy, and only a dict"),
         ([b"1", 3], r"xs\[1\] is an int, which cannot be uploaded"),
     ],
 )
