@@ -21,7 +21,7 @@ from nbfiles._session import How, Session
 from nbfiles.sources import Request, payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nbfiles._events import Observer
     from nbfiles._payload import Payload
@@ -49,6 +49,8 @@ class UploadOptions(TypedDict, total=False):
     include: str | Sequence[str]
     exclude: str | Sequence[str]
     lossy: bool
+    zip: bool
+    storage_options: Mapping[str, Any]
     progress: bool | Observer
 
 
@@ -84,6 +86,8 @@ UPLOAD_DEFAULTS: dict[str, Any] = {
     "include": (),
     "exclude": (),
     "lossy": False,
+    "zip": False,
+    "storage_options": {},
     "progress": True,
 }
 LIST_DEFAULTS: dict[str, Any] = {
@@ -134,6 +138,8 @@ class Chosen:
             include=_globs(given["include"]),
             exclude=_globs(given["exclude"]),
             lossy=given["lossy"],
+            zip=given["zip"],
+            storage_options=given["storage_options"],
         )
         self.how = How(
             expires=self._expires(given["expires"]),

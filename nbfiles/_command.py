@@ -22,7 +22,6 @@ from nbfiles._words import (
     braces,
     is_parenthesised,
     is_string,
-    is_url,
     is_word,
     plain_spaces,
     quoted,
@@ -312,9 +311,6 @@ def refuse_not_landed(command: Command) -> None:
         source = clause.source
         if source.kind in {"notebook", "cells"}:
             message = f"--{source.kind} is not there yet; upload the notebook's file: %upload notebook.ipynb"
-            raise command.error(message, source.start, source.end)
-        if source.kind in {"word", "quoted"} and is_url(source.text):
-            message = "URLs are not there yet; download the file and upload it from here"
             raise command.error(message, source.start, source.end)
 
 

@@ -159,13 +159,28 @@ def _payloads(meaning: Meaning, command: Command, notebook: Notebook) -> Payload
             return folder(meaning.value, request)
         case "glob":
             return glob_(meaning.value, request)
+        case "url":
+            return payloads(meaning.value, request)
         case _:
             return payloads(notebook.evaluate(meaning.value), request)
 
 
 def _request(command: Command, label: str) -> Request:
     options = command.options
-    wanted = ("name", "type", "for_", "format", "opt", "index", "max_rows", "sample", "include", "exclude", "lossy")
+    wanted = (
+        "name",
+        "type",
+        "for_",
+        "format",
+        "opt",
+        "index",
+        "max_rows",
+        "sample",
+        "include",
+        "exclude",
+        "lossy",
+        "zip",
+    )
     return Request(label=label, **{name: options[name] for name in wanted if name in options})
 
 

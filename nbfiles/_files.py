@@ -121,8 +121,8 @@ class Files:
         Parameters
         ----------
         source : object
-            A path (``str`` or path-like), bytes, an open binary file, a DataFrame or Series, ``nbfiles.text(...)``, a
-            coroutine that gives one of these.
+            A path (``str`` or path-like), a URL, bytes, an open binary file, a DataFrame or Series,
+            ``nbfiles.text(...)``, a coroutine that gives one of these.
         name : str or None, default None
             The file name to send; None takes it from the path, or ``data.csv`` and the like.
         type : str or None, default None
@@ -153,6 +153,10 @@ class Files:
             Globs for the files of a folder.
         lossy : bool, default False
             Write a frame even where values would change or merge.
+        zip : bool, default False
+            Send a folder as one archive.
+        storage_options : mapping, default {}
+            For a URL: options of the fsspec store it is in, or headers where it is a web address.
         progress : bool or Observer, default True
             Whether progress is shown, or who is told of it.
 

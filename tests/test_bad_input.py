@@ -50,6 +50,12 @@ PARQUET = "a.parquet is application/vnd.apache.parquet"
 SOURCES = "a path, glob or folder, bytes, an open binary file, a DataFrame or Series, or a list of these"
 
 
+PASSWORD = (
+    "was given with a user name or a password in it, which would be saved with the notebook. "
+    "Leave it out; in Python there is storage_options={...}."
+)
+
+
 @pytest.mark.parametrize(
     ("line", "said", "marked"),
     [
@@ -143,11 +149,15 @@ SOURCES = "a path, glob or folder, bytes, an open binary file, a DataFrame or Se
             "",
         ),
         (
-            "%upload s3://bucket/a.csv as x",
-            "URLs are not there yet; download the file and upload it from here",
-            "s3://bucket/a.csv",
+            "%upload https://ana:word@example.org/a.csv as x",
+            f"https://example.org/a.csv {PASSWORD}",
+            "",
         ),
-        ("%upload folder/ as x --zip", "--zip is not there yet; leave it out", "--zip"),
+        (
+            "%upload report.pdf as x --zip",
+            "--zip is for a folder, and a file is none. Leave it out (zip= in Python).",
+            "",
+        ),
         (
             "%files prune --older 7d",
             "%files prune is not there yet; %files list, info, download and delete are",

@@ -20,7 +20,7 @@ FLOORS = {
     "_words": 1.1, "_values": 1.2, "_options": 1.3, "_command": 1.4, "_reader": 1.5, "_caret": 1.5,
     "_grammar": 2, "_models": 2, "_render": 2,
     "_config": 3, "_credentials": 3, "_lock": 3, "_loop": 3, "_payload": 3, "_here": 3, "_resolve": 3, "_listing": 3,
-    "_arrival": 3, "_spool_folder": 3.5,
+    "_arrival": 3, "_tls": 3, "_spool_folder": 3.5,
     "sources": 4, "_landing": 4, "_ledger": 4, "_lookup": 4, "_multipart": 4, "_answers": 4, "_local_process": 4,
     "_client": 5, "_tasks": 5,
     "_transfer": 6,
