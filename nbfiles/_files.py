@@ -38,6 +38,7 @@ from nbfiles._table import file_table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nbfiles._cluster import Spread
     from nbfiles._config import NbFiles
     from nbfiles._events import Observer
     from nbfiles._payload import Payloads
@@ -122,7 +123,7 @@ class Files:
         ----------
         source : object
             A path (``str`` or path-like), a URL, bytes, an open binary file, a DataFrame or Series,
-            ``nbfiles.text(...)``, a coroutine that gives one of these.
+            ``nbfiles.text(...)``, a coroutine that gives one of these, a Dask DataFrame.
         name : str or None, default None
             The file name to send; None takes it from the path, or ``data.csv`` and the like.
         type : str or None, default None
@@ -155,6 +156,12 @@ class Files:
             Write a frame even where values would change or merge.
         zip : bool, default False
             Send a folder as one archive.
+        split : int (bytes) or str ("64MB"), default None
+            Part a Dask frame anew, into partitions of about this size in memory.
+        one : bool, default False
+            Send a Dask frame as one file.
+        on : str or distributed.Client or None, default None
+            The Dask cluster that sends a Dask frame or the files of a store; None is the one in use.
         storage_options : mapping, default {}
             For a URL: options of the fsspec store it is in, or headers where it is a web address.
         progress : bool or Observer, default True
@@ -173,6 +180,8 @@ class Files:
             Whatever else went wrong (see the tree in ``nbfiles._errors``); no file is bound.
         """
         chosen = Chosen(self.session, options)
+        if (parts := chosen.spread(source, many=False)) is not None:
+            return _single(self.session, _spread(parts, chosen))
         with chosen.payloads([source], many=False) as made:
             uploads = self.session.uploads(made.items, chosen.how)
             results = _watched(chosen.display, lambda watch: self.session.run(uploads, watch, chosen.how))
@@ -183,6 +192,8 @@ class Files:
         """Call `upload` while the running loop goes on; cancelling the task cancels the transfer."""
         chosen = Chosen(self.session, options)
         source = await source if isinstance(source, Awaitable) else source
+        if chosen.spreads(source):
+            return _single(self.session, await _spread_async(source, chosen, many=False))
         with await _in_thread(lambda: chosen.payloads([source], many=False)) as made:
             uploads = self.session.uploads(made.items, chosen.how)
             results = await _watched_async(
@@ -214,6 +225,8 @@ class Files:
             If one source cannot be sent. Nothing was sent.
         """
         chosen = Chosen(self.session, options)
+        if (parts := chosen.spread(sources, many=True)) is not None:
+            return _table(self.session, _spread(parts, chosen))
         with chosen.payloads(_as_list(sources), many=True) as made:
             uploads = self.session.uploads(made.items, chosen.how)
             results = _watched(chosen.display, lambda watch: self.session.run(uploads, watch, chosen.how))
@@ -223,6 +236,8 @@ class Files:
     async def upload_many_async(self, sources: Any, **options: Unpack[UploadOptions]) -> FileTable:
         """Call `upload_many` while the running loop goes on; cancelling the task cancels the transfers."""
         chosen = Chosen(self.session, options)
+        if chosen.spreads(sources):
+            return _table(self.session, await _spread_async(sources, chosen, many=True))
         given = [await one if isinstance(one, Awaitable) else one for one in _as_list(sources)]
         with await _in_thread(lambda: chosen.payloads(given, many=True)) as made:
             uploads = self.session.uploads(made.items, chosen.how)
@@ -433,6 +448,29 @@ async def _watched_async(display: Any, run: Callable[[Observer], Awaitable[T]]) 
         return await run(display)
     finally:
         _clear(display)
+
+
+def _spread(parts: Spread, chosen: Chosen, stop: threading.Event | None = None) -> list[Outcome]:
+    """Have a cluster's workers send `parts`."""
+    try:
+        return _watched(chosen.display, lambda watch: parts.run(chosen.how, watch, stop=stop))
+    finally:
+        parts.close()
+
+
+async def _spread_async(source: Any, chosen: Chosen, *, many: bool) -> list[Outcome]:
+    """Do the same while the running loop goes on; cancelling the task cancels the cluster's."""
+    stop = threading.Event()
+
+    def work() -> list[Outcome]:
+        parts = chosen.spread(source, many=many)
+        return [] if parts is None else _spread(parts, chosen, stop)
+
+    try:
+        return await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        stop.set()
+        raise
 
 
 def _clear(display: Any) -> None:

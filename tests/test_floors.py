@@ -25,7 +25,7 @@ FLOORS = {
     "_client": 5, "_tasks": 5,
     "_transfer": 6,
     "_table": 7, "_accessor": 7, "_progress": 7, "_receipt": 7, "_session": 7,
-    "_results": 7.5, "_arguments": 7.5,
+    "_worker": 6.5, "_cluster": 7.3, "_results": 7.5, "_arguments": 7.5,
     "_files": 8,
     "_commands": 9, "_completion": 9,
     "_magics": 10, "widget": 10,

@@ -447,7 +447,6 @@ def test_other_mistakes_have_their_own_advice(parse, line, message):
 @pytest.mark.parametrize(
     ("magic", "line", "message", "marked"),
     [
-        ("upload", "df --split 64MB", "--split is not there yet; leave it out", "--split 64MB"),
         ("upload", "--notebook as nb",
          "--notebook is not there yet; upload the notebook's file: %upload notebook.ipynb", "--notebook"),
         ("files", "list --duplicates", "--duplicates is not there yet; leave it out", "--duplicates"),
@@ -468,7 +467,7 @@ def test_what_has_landed_is_not_refused():
     """A line of what is there passes."""
     refuse_not_landed(parse_upload("df[df.x > 3] as big, data/*.csv --expires 7d --no-index --jobs 8"))
     refuse_not_landed(parse_files("delete file_011 -y"))
-    assert {"split", "one", "on", "duplicates", "all"} == {o.key for o in _options.OPTIONS if not o.landed}
+    assert {"duplicates", "all"} == {o.key for o in _options.OPTIONS if not o.landed}
 
 
 def test_python_values_are_checked_when_they_are_known():

@@ -6,13 +6,15 @@ the first that matches takes it, and what is registered later is asked earlier.
 
 from __future__ import annotations
 
-from nbfiles.sources import _awaitables, _bytes, _frames, _lists, _paths, _stores, _streams, _text, _urls
+from nbfiles.sources import _awaitables, _bytes, _frames, _lists, _partitioned, _paths, _stores, _streams, _text, _urls
 from nbfiles.sources._awaitables import await_
+from nbfiles.sources._partitioned import matches as is_partitioned
 from nbfiles.sources._paths import file, folder, glob_
 from nbfiles.sources._registry import payloads, register, unregister
 from nbfiles.sources._request import Kind, Request
 from nbfiles.sources._sieve import TOOLS, is_private
 from nbfiles.sources._text import Text, text
+from nbfiles.sources._urls import in_store
 
 __all__ = [
     "TOOLS",
@@ -23,6 +25,8 @@ __all__ = [
     "file",
     "folder",
     "glob_",
+    "in_store",
+    "is_partitioned",
     "is_private",
     "payloads",
     "register",
@@ -30,5 +34,5 @@ __all__ = [
     "unregister",
 ]
 
-for _kind in reversed((_text, _urls, _paths, _stores, _bytes, _frames, _awaitables, _streams, _lists)):
+for _kind in reversed((_text, _urls, _paths, _stores, _partitioned, _bytes, _frames, _awaitables, _streams, _lists)):
     register(_kind)

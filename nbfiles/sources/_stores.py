@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -39,18 +40,33 @@ _PACKAGES = {
 }  # fmt: skip
 
 
-def matches(obj: Any) -> bool:
-    """Whether `obj` is what ``fsspec.open`` returns; URLs come through `_urls`."""
-    kind = type(obj)
-    return kind.__module__ == "fsspec.core" and kind.__name__ == "OpenFile"
-
-
-def payloads(obj: Any, request: Request, *, shown: str = "") -> Payloads:
-    """Return the payloads of a store's URL, or of an ``fsspec.OpenFile``.
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """One file in a store, by its URL: no character of it makes a glob.
 
     Parameters
     ----------
-    obj : str or fsspec.core.OpenFile
+    url : str
+    shown : str
+        As it may be shown.
+    """
+
+    url: str = field(repr=False)
+    shown: str
+
+
+def matches(obj: Any) -> bool:
+    """Whether `obj` is an `Exact` or what ``fsspec.open`` returns; URLs come through `_urls`."""
+    kind = type(obj)
+    return kind is Exact or (kind.__module__ == "fsspec.core" and kind.__name__ == "OpenFile")
+
+
+def payloads(obj: Any, request: Request, *, shown: str = "") -> Payloads:
+    """Return the payloads of a store's URL, of an `Exact`, or of an ``fsspec.OpenFile``.
+
+    Parameters
+    ----------
+    obj : str or Exact or fsspec.core.OpenFile
     request : Request
         Its `opt` and `storage_options` go to the store.
     shown : str, default ""
@@ -63,30 +79,50 @@ def payloads(obj: Any, request: Request, *, shown: str = "") -> Payloads:
     InputError
         If a key is given where it would be saved with the notebook.
     """
+    if isinstance(obj, Exact):
+        store, path = _connect(obj.url, obj.shown, request)
+        return Payloads([store.payload(path, store.info(path), request)], many=False)
     if not isinstance(obj, str):
         store = _Store(obj.fs, visible(str(obj.path)))
         if obj.compression is not None:
             return Payloads([store.unpacked(obj, request)], many=False)
         return Payloads([store.payload(obj.path, store.info(obj.path), request)], many=False)
-    store, path = _connect(obj, shown, request)
+    if obj.endswith("/") and request.zip:
+        return Payloads([_archive(obj, shown, request)], many=False)
+    pairs, many = listed(obj, shown, request)
+    return Payloads([payload for _, payload in pairs], many=many)
+
+
+def listed(url: str, shown: str, request: Request) -> tuple[list[tuple[Exact, Payload]], bool]:
+    """Return each file at `url` with its payload, and whether a name for it binds a list; see `payloads`."""
+    store, path = _connect(url, shown, request)
     pattern = has_glob(path)
-    if not pattern and not obj.endswith("/"):
-        request.refuse_zip("a file")
-        return Payloads([store.payload(path, store.info(path), request)], many=False)
-    if pattern:
-        request.refuse_zip("a glob")
+    request.refuse_zip("a glob" if pattern else "a file")
+    if not pattern and not url.endswith("/"):
+        return [(Exact(url, shown), store.payload(path, store.info(path), request))], False
+    request.refuse_name("a folder or glob")
     found, sieve = store.members(path, request, pattern=pattern)
     if not found:
         raise sieve.error(f"no file matches {shown}" if pattern else f"no file to send in {shown}")
-    if request.zip:
-        members = [(inside, store.member(one, info)) for inside, one, info in found]
-        name = path.rstrip("/").rpartition("/")[2]
-        made = archive(members, name=name, source=shown, request=request, notes=sieve.notes)
-        return Payloads([made], many=False)
-    request.refuse_name("a folder or glob")
-    items = [store.payload(one, info, request) for _, one, info in found]
-    items[0].notes += sieve.notes
-    return Payloads(items, many=True)
+    scheme, _, rest = url.partition("://")
+    beneath = rest.partition("::")
+    pairs = [
+        (Exact(f"{scheme}://{one}{beneath[1]}{beneath[2]}", store.shown(one)), store.payload(one, info, request))
+        for _, one, info in found
+    ]
+    pairs[0][1].notes += sieve.notes
+    return pairs, True
+
+
+def _archive(url: str, shown: str, request: Request) -> Payload:
+    """Return the payload of a packed folder."""
+    store, path = _connect(url, shown, request)
+    found, sieve = store.members(path, request, pattern=False)
+    if not found:
+        raise sieve.error(f"no file to send in {shown}")
+    members = [(inside, store.member(one, info)) for inside, one, info in found]
+    name = path.rstrip("/").rpartition("/")[2]
+    return archive(members, name=name, source=shown, request=request, notes=sieve.notes)
 
 
 def _connect(url: str, shown: str, request: Request) -> tuple[_Store, str]:

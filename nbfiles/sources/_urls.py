@@ -22,7 +22,7 @@ from nbfiles._words import is_url
 from nbfiles.sources import _paths, _stores, _web
 
 if TYPE_CHECKING:
-    from nbfiles._payload import Payloads
+    from nbfiles._payload import Payload, Payloads
     from nbfiles.sources._request import Request
 
 _QUERY = re.compile(r"(https?://[^?#]*)[?#].*?(?=::|$)", re.IGNORECASE)
@@ -53,6 +53,21 @@ def payloads(url: str, request: Request) -> Payloads:
     if ":" in _user_of(url):
         raise _password(url)
     return _stores.payloads(url, request, shown=shown(url))
+
+
+def in_store(url: str, request: Request) -> tuple[list[tuple[_stores.Exact, Payload]], bool]:
+    """Return each file of a store's URL with its payload, and whether a name for it binds a list.
+
+    Raises
+    ------
+    InputError, SourceError
+        As `payloads`; and if the URL is not of a store, which every machine sees alike.
+    """
+    if url.partition("://")[0].lower() in {"http", "https", "file"}:
+        raise InputError(f"{shown(url)} is not in a store such as s3://", "Send it from here: leave --on out.")
+    if ":" in _user_of(url):
+        raise _password(url)
+    return _stores.listed(url, shown(url), request)
 
 
 def shown(url: str) -> str:
