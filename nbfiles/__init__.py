@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbfiles._config import NbFiles
+    from nbfiles._content import Content, content
     from nbfiles._credentials import login
     from nbfiles._errors import (
         AmbiguousUploadError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         ConnectionFailedError,
         CredentialError,
         DeadlineError,
+        DeletionError,
         Error,
         FileExpiredError,
         FileNameError,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         LossError,
         NotDownloadableError,
         NotFoundError,
+        PartialError,
         PermissionDeniedError,
         RateLimitError,
         RequestTooLargeError,
@@ -49,22 +52,36 @@ if TYPE_CHECKING:
         Files,
         delete_file,
         delete_file_async,
+        delete_files,
+        delete_files_async,
         download_file,
         download_file_async,
+        download_files,
+        download_files_async,
         get_file,
         get_file_async,
+        get_usage,
+        get_usage_async,
         iter_files,
         iter_files_async,
+        list_duplicates,
+        list_duplicates_async,
         list_files,
         list_files_async,
+        prune_files,
+        prune_files_async,
+        read,
+        read_async,
         upload,
         upload_async,
         upload_many,
         upload_many_async,
         use,
     )
+    from nbfiles._generated import generated
     from nbfiles._models import DeletedFile, FileId, FileMetadata
     from nbfiles._table import FileTable
+    from nbfiles._usage import Usage
     from nbfiles.sources import text
     from nbfiles.widget import FileBrowser, UploadWidget
 
@@ -79,9 +96,11 @@ __all__ = [
     "CertificateError",
     "ConflictError",
     "ConnectionFailedError",
+    "Content",
     "CredentialError",
     "DeadlineError",
     "DeletedFile",
+    "DeletionError",
     "Error",
     "FileBrowser",
     "FileExpiredError",
@@ -97,6 +116,7 @@ __all__ = [
     "NbFiles",
     "NotDownloadableError",
     "NotFoundError",
+    "PartialError",
     "PermissionDeniedError",
     "RateLimitError",
     "RequestTooLargeError",
@@ -108,18 +128,33 @@ __all__ = [
     "UnknownOutcomeError",
     "UploadError",
     "UploadWidget",
+    "Usage",
+    "content",
     "delete_file",
     "delete_file_async",
+    "delete_files",
+    "delete_files_async",
     "download_file",
     "download_file_async",
+    "download_files",
+    "download_files_async",
+    "generated",
     "get_file",
     "get_file_async",
+    "get_usage",
+    "get_usage_async",
     "iter_files",
     "iter_files_async",
     "last",
+    "list_duplicates",
+    "list_duplicates_async",
     "list_files",
     "list_files_async",
     "login",
+    "prune_files",
+    "prune_files_async",
+    "read",
+    "read_async",
     "text",
     "upload",
     "upload_async",
@@ -129,6 +164,7 @@ __all__ = [
 ]
 # Errors live in `_errors`, verbs in `_files`; the rest here.
 _HOMES = {
+    "Content": "_content",
     "DeletedFile": "_models",
     "FileId": "_models",
     "FileMetadata": "_models",
@@ -136,6 +172,9 @@ _HOMES = {
     "NbFiles": "_config",
     "FileBrowser": "widget",
     "UploadWidget": "widget",
+    "Usage": "_usage",
+    "content": "_content",
+    "generated": "_generated",
     "login": "_credentials",
     "text": "sources",
 }

@@ -7,7 +7,6 @@ the API's own. Table: https://platform.claude.com/docs/en/api/errors and the off
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,11 +19,10 @@ from nbfiles._names import visible
 
 if TYPE_CHECKING:
     from nbfiles._config import Place
+    from nbfiles._credentials import Credential, Secret
 
-
+_READ = 1 << 16  # characters of a text in an error; what is shown is much less, so no half of a key at the end is
 _BETWEEN = "A proxy or a login page may stand between. Look at ANTHROPIC_BASE_URL and the network."
-# Keys and tokens of Anthropic. There are servers, and proxies before them, that repeat what they refuse.
-_KEY = re.compile(r"sk-ant-[\w-]+", re.IGNORECASE)
 
 
 def parse_json(body: bytes, who: str) -> object:
@@ -46,8 +44,8 @@ def parse_json(body: bytes, who: str) -> object:
     )
 
 
-def api_error(status: int, headers: Mapping[str, str], body: bytes, *, place: Place, key_from: str) -> Error:
-    """Return the error of ours for an answer that is not a success.
+def api_error(status: int, headers: Mapping[str, str], body: bytes, *, place: Place, credential: Credential) -> Error:
+    """Return the error of ours for an answer that is not a success. It does not hold the key.
 
     Parameters
     ----------
@@ -57,22 +55,24 @@ def api_error(status: int, headers: Mapping[str, str], body: bytes, *, place: Pl
     body : bytes
         The API's JSON, or a proxy's HTML, which is never shown.
     place : Place
-    key_from : str
-        Where the key came from, for a 401.
+    credential : Credential
+        What was sent. Its source is told for a 401; its secret is hidden wherever the answer repeats it, as some
+        servers, and proxies before them, do with what they refuse.
     """
+    secret = credential.secret
     if status < 300:
         return ResponseError(f"{place.who} answered with {status}, which the Files API never does", _BETWEEN)
     if status < 400:
-        host = _host(headers)
+        host = _host(headers, secret)
         return ResponseError(
             f"{place.who} redirects to {host} ({status}), and a file is not sent where it was not meant to go",
             "Set ANTHROPIC_BASE_URL to the right address.",
         )
-    error_type, error_code, said = _error_fields(body)
-    request_id = _without_keys(headers.get("request-id"))
+    error_type, error_code, said = _error_fields(body, secret)
+    request_id = _hidden(headers.get("request-id"), secret)
     kind, cause, way_out = _verdict(status, error_code)
     cause = cause.format(who=place.who, status=status)
-    way_out = way_out.format(key_from=key_from)
+    way_out = way_out.format(key_from=credential.source)
     if said and kind in _SAYS_WHY:
         cause = f"{cause}: {said}"
     if kind is _errors.ServerError and request_id:
@@ -151,15 +151,15 @@ def _verdict(status: int, code: str | None) -> _Verdict:
     return _BY_STATUS.get(status) or (_SERVER_FAULT if status >= 500 else _OTHER)
 
 
-def _host(headers: Mapping[str, str]) -> str:
+def _host(headers: Mapping[str, str], secret: Secret) -> str:
     """Name no more than the host that a redirect leads to: the rest of the address may hold anything."""
     try:
-        return visible(_without_keys(urlsplit(headers.get("location", "")).hostname) or "another address")
+        return visible(secret.hide(urlsplit(headers.get("location", "")).hostname or "another address"))
     except ValueError:  # an address that is none
         return "another address"
 
 
-def _error_fields(body: bytes) -> tuple[str | None, str | None, str]:
+def _error_fields(body: bytes, secret: Secret) -> tuple[str | None, str | None, str]:
     """Return type, code and message of the API's error object; nothing of what is not one."""
     try:
         error = json.loads(body)["error"]
@@ -167,13 +167,13 @@ def _error_fields(body: bytes) -> tuple[str | None, str | None, str]:
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         return None, None, ""
     code = details.get("error_code") if isinstance(details, Mapping) else None
-    said = visible(_without_keys(message) or "").strip().rstrip(".")[:200]
-    return _without_keys(error_type), _without_keys(code), said
+    said = visible(_hidden(message, secret) or "").strip().rstrip(".")[:200]
+    return _hidden(error_type, secret), _hidden(code, secret), said
 
 
-def _without_keys(text: object) -> str | None:
-    """Return `text` with every key in it taken out; None if it is no text."""
-    return _KEY.sub("<hidden>", text) if isinstance(text, str) else None
+def _hidden(text: object, secret: Secret) -> str | None:
+    """Return `text` without the key; None if it is no text."""
+    return secret.hide(text[:_READ]) if isinstance(text, str) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -67,10 +67,25 @@ class ListOptions(TypedDict, total=False):
     older: int | str | timedelta | None
     newer: int | str | timedelta | None
     expiring: int | str | timedelta | None
+    duplicates: bool
     mine: bool
     sort: str
     reverse: bool
     limit: int | None
+
+
+class PruneOptions(TypedDict, total=False):
+    """What to delete, in the magic's words; each may be left out, but not all of the filters."""
+
+    match: str | None
+    type: str | None
+    larger: int | str | None
+    older: int | str | timedelta | None
+    newer: int | str | timedelta | None
+    expiring: int | str | timedelta | None
+    duplicates: bool
+    all: bool
+    dry_run: bool
 
 
 UPLOAD_DEFAULTS: dict[str, Any] = {
@@ -104,11 +119,16 @@ LIST_DEFAULTS: dict[str, Any] = {
     "older": None,
     "newer": None,
     "expiring": None,
+    "duplicates": False,
     "mine": False,
     "sort": "created",
     "reverse": False,
     "limit": None,
 }
+
+_HOW_TO_PRUNE: dict[str, Any] = {"all": False, "dry_run": False}
+_NOT_FOR_PRUNE = ("mine", "sort", "reverse", "limit")
+PRUNE_DEFAULTS = {key: value for key, value in LIST_DEFAULTS.items() if key not in _NOT_FOR_PRUNE} | _HOW_TO_PRUNE
 
 
 def spelled_out(defaults: dict[str, Any]) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -271,8 +291,11 @@ def listing(filters: ListOptions) -> Listing:
     return Listing(**given)
 
 
-def _as_list(sources: Any) -> Sequence[Any]:
-    return sources if isinstance(sources, list | tuple) else [sources]
+def pruned(options: PruneOptions) -> tuple[Listing, bool, bool]:
+    """Return what `options` choose, whether everyone's files are meant, and whether nothing is to be deleted."""
+    given = _checked(cast("dict[str, Any]", options), PRUNE_DEFAULTS)
+    everyone, dry_run = (given.pop(key) for key in _HOW_TO_PRUNE)
+    return listing(cast("ListOptions", given)), everyone, dry_run
 
 
 def warn(words: str) -> None:

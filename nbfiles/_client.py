@@ -8,13 +8,17 @@ beside it.
 
 from __future__ import annotations
 
+import logging
 import os
+import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
+from urllib.request import getproxies
 
 import httpx
 
@@ -36,6 +40,7 @@ FILES_BETA = "files-api-2025-04-14"
 LARGEST_ANSWER = 32 << 20  # bytes; 1000 files of a full page are below 1 MiB
 LARGEST_PAGE = 1000
 _PIECE = 1 << 20  # bytes of a download at a time
+_HTTP_LOG = logging.getLogger("httpcore.http11")  # the one of httpcore's loggers that quotes what a server sent
 
 Trace = Callable[[str, Mapping[str, Any]], None]
 
@@ -114,8 +119,21 @@ def _build(place: Place, method: str, path: str, *, ga: bool = False, params: tu
     return Call(method, path, params, headers)
 
 
+class Gate(Protocol):
+    """What every request passes, if a client has one."""
+
+    def before(self) -> None:
+        """Wait until a request may leave; raise if that is never."""
+
+    def refused(self, error: Error) -> None:
+        """Take note of an answer that was not a success."""
+
+
 class Client:
     """The five verbs, on one connection that is kept warm. One thread may use it at a time.
+
+    It stands on an ``httpx`` transport: ``httpx.Client`` above it costs as much again for each small file (measured),
+    and its redirects, cookies and authentication flows are what must not be here.
 
     Parameters
     ----------
@@ -126,6 +144,13 @@ class Client:
     trace : callable or None, default None
         Told of every step of every connection (httpx's ``trace`` extension); it finds the socket to cut.
 
+    Attributes
+    ----------
+    gate : Gate or None
+        Passed by every request; None lets all pass.
+    date : datetime.datetime or None
+        When the server sent its latest answer, on its own clock.
+
     Raises
     ------
     InputError
@@ -135,24 +160,14 @@ class Client:
     def __init__(self, place: Place, credential: Credential, *, trace: Trace | None = None) -> None:
         self._place = place
         self._credential = credential
+        self.gate: Gate | None = None
         self.date: datetime | None = None  # when the server sent its latest answer, on its own clock
-        self._extensions: dict[str, Any] = {} if trace is None else {"trace": trace}
-        self._timeout = httpx.Timeout(CONNECT_TIMEOUT, write=STALL_TIMEOUT, read=ANSWER_TIMEOUT)
+        self._trace = trace
+        self._extensions: dict[str, Any] = {"timeout": _TIMEOUT, "trace": self._told}
         context = ssl_context(place.ca_bundle, os.getenv("SSL_CERT_FILE", ""), os.getenv("SSL_CERT_DIR", ""))
-        # Loopback goes round every proxy: with a transport of its own, httpx does not even read the proxies' variables.
-        loopback = is_loopback(urlsplit(place.base_url).hostname)
-        direct = httpx.HTTPTransport(verify=context, limits=_LIMITS) if loopback else None
         try:
-            self._http = httpx.Client(
-                base_url=place.base_url,
-                auth=_KeyAuth(credential),
-                verify=context,
-                transport=direct,
-                timeout=self._timeout,
-                limits=_LIMITS,
-                follow_redirects=False,
-                headers={"user-agent": "nbfiles"},
-            )
+            self._host = httpx.URL(place.base_url).netloc.decode("ascii")
+            self._transport = _transport(place, context)
         except (httpx.InvalidURL, ValueError, ImportError):
             pass  # the text of either may hold a proxy's password
         else:
@@ -164,7 +179,21 @@ class Client:
 
     def close(self) -> None:
         """Close the connection."""
-        self._http.close()
+        self._transport.close()
+
+    def _told(self, step: str, info: dict[str, Any]) -> None:
+        """Pass a step of the connection on, then take the key out of what httpcore is about to log of it.
+
+        At DEBUG that is every header of an answer, and whatever could not be read as one.
+        """
+        if self._trace is not None:
+            self._trace(step, info)
+        if _HTTP_LOG.isEnabledFor(logging.DEBUG) and step.endswith(("response_headers.complete", ".failed")):
+            for name, value in info.items():
+                shown = repr(value)
+                hidden = self._credential.secret.hide(shown)
+                if hidden != shown:
+                    info[name] = hidden
 
     def upload(self, multipart: Multipart, body: Iterator[bytes], *, expires: int | None = None) -> FileMetadata:
         """Send the file and return what the server made of it; `body` are `multipart`'s chunks, watched by the caller.
@@ -223,18 +252,12 @@ class Client:
     @contextmanager
     def _open(self, call: Call, body: Iterator[bytes] | None = None) -> Iterator[httpx.Response]:
         """Send `call` and yield its answer if it is a success; anything else is raised as an error of ours."""
-        request = self._http.build_request(
-            call.method,
-            call.path,
-            params=call.params,
-            headers=dict(call.headers),
-            content=body,
-            extensions=self._extensions,
-        )
+        if self.gate is not None:
+            self.gate.before()
         failure: Error | None = None
         response: httpx.Response | None = None
         try:
-            response = self._http.send(request, stream=True)
+            response = self._transport.handle_request(self._request(call, body))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError) as error:
             failure = self._unreached(error)
         if response is not None:
@@ -243,10 +266,33 @@ class Client:
             raise failure or ConnectionFailedError(f"{self._place.who} did not answer")
         try:
             if response.status_code != 200:
-                raise self._refusal(response)
+                refusal = self._refusal(response)
+                if self.gate is not None:
+                    self.gate.refused(refusal)
+                raise refusal
             yield response
         finally:
             response.close()
+
+    def _request(self, call: Call, body: Iterator[bytes] | None) -> httpx.Request:
+        """Make the request of `call`; the key goes in here, and nowhere before."""
+        headers = [
+            ("host", self._host),
+            ("accept-encoding", "gzip, deflate"),
+            ("connection", "keep-alive"),
+            ("user-agent", "nbfiles"),
+            *call.headers.items(),
+            self._credential.header(),
+        ]
+        if "accept-encoding" in call.headers:
+            del headers[1]
+        return httpx.Request(
+            call.method,
+            _url(self._place.base_url, call.path, call.params),
+            headers=headers,
+            stream=httpx.ByteStream(b"") if body is None else _Body(body),
+            extensions=self._extensions,
+        )
 
     def _refusal(self, response: httpx.Response) -> Error:
         """Return the error that an answer other than 200 means; its status counts even if its body breaks off."""
@@ -254,9 +300,7 @@ class Client:
             body = self._read(response)
         except Error:
             body = b""
-        return api_error(
-            response.status_code, response.headers, body, place=self._place, key_from=self._credential.source
-        )
+        return api_error(response.status_code, response.headers, body, place=self._place, credential=self._credential)
 
     def _read(self, response: httpx.Response) -> bytes:
         """Return the whole answer, unless it is longer than any answer of the Files API."""
@@ -304,20 +348,52 @@ class Client:
         return ConnectionFailedError(f"the connection to {host} broke", way_out)
 
 
-class _KeyAuth(httpx.Auth):
-    """Puts the key into its header in the last moment, so that no request that is built holds it."""
+class _Body(httpx.SyncByteStream):
+    """The pieces of a body, as httpx wants them."""
 
-    def __init__(self, credential: Credential) -> None:
-        self._credential = credential
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
 
-    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]  # wants Generator
-        name, value = self._credential.header()
-        request.headers[name] = value
-        yield request
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+
+class _Proxied(httpx.BaseTransport):
+    """The way to wherever the environment's proxies, and its exceptions from them, say: httpx reads them."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._client = httpx.Client(verify=context, limits=_LIMITS, follow_redirects=False)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request` as it is."""
+        return self._client.send(request, stream=True)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
 
 
 # One connection: a worker sends one file after another over it, warm.
 _LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=60)
+_TIMEOUT = httpx.Timeout(CONNECT_TIMEOUT, write=STALL_TIMEOUT, read=ANSWER_TIMEOUT).as_dict()
+# To this machine the kernel need not be asked so often; elsewhere it knows best how much to hold (measured).
+_LOCAL_OPTIONS = ((socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20),)
+
+
+def _transport(place: Place, context: ssl.SSLContext) -> httpx.BaseTransport:
+    """Return the way to `place`. Loopback goes round every proxy."""
+    if is_loopback(urlsplit(place.base_url).hostname):
+        plain = urlsplit(place.base_url).scheme == "http"
+        return httpx.HTTPTransport(verify=context, limits=_LIMITS, socket_options=_LOCAL_OPTIONS if plain else None)
+    if getproxies().keys() & {"http", "https", "all"}:
+        return _Proxied(context)
+    return httpx.HTTPTransport(verify=context, limits=_LIMITS)
+
+
+@lru_cache(maxsize=64)
+def _url(base_url: str, path: str, params: tuple[tuple[str, str], ...]) -> httpx.URL:
+    """Return the address of a request. All uploads have the same, and to parse it takes longer than to use it."""
+    return httpx.URL(base_url + path, params=params)
 
 
 def _certificate_problem(error: BaseException | None) -> str:

@@ -251,12 +251,15 @@ class Spread:
         from nbfiles._worker import Job as Made
 
         where, _ = self._session.find()
+        most = self._session.requests_per_minute(where)
+        workers = len(self._client.scheduler_info(n_workers=-1)["workers"])
         betas = tuple(dict.fromkeys((*where.betas, *check_betas(how.betas))))
         return Made(
             id=self._id,
             place=replace(where, betas=betas),
             began=self._ask(_time_of_server),
             jobs=how.jobs or self._session.config.jobs or DEFAULT_JOBS,
+            requests=max(1, most // max(1, workers)) if most else 0,
             limit=self._session.config.max_file_size,
             expires=expiry(how.expires),
             timeout=how.timeout if how.timeout is not None else self._session.config.timeout,

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbfiles._errors import GrammarError, InputError
-from nbfiles._options import Magic, Option, options_for, verb
+from nbfiles._options import Magic, Option, options_for
 from nbfiles._values import BYTES, SECONDS
 from nbfiles._words import (
     BUILTINS,
@@ -296,13 +296,8 @@ def refuse_not_landed(command: Command) -> None:
     Raises
     ------
     GrammarError
-        For a verb, option or source that is not there yet; its place is marked.
+        For an option or source that is not there yet; its place is marked.
     """
-    found = verb(command.verb)
-    if found and not found.landed:
-        raise command.error(
-            f"%files {found.name} is not there yet; %files list, info, download and delete are", *command.places["verb"]
-        )
     for option in options_for(command.verb or command.magic):
         given = command.options.get(option.name) if option.metavar else command.options.get(option.name) is option.value
         if given and not option.landed:

@@ -10,23 +10,29 @@ import ast
 import inspect
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from nbfiles import _receipt, _render
+from nbfiles import _deletion, _receipt, _render, _rounds
 from nbfiles._cluster import Spread, spread
 from nbfiles._command import settle
+from nbfiles._deletion import Asked
 from nbfiles._errors import Error, InputError, NotFoundError, UploadError
 from nbfiles._files import default, use
 from nbfiles._here import Here
+from nbfiles._holders import holders, variables
+from nbfiles._ids import ids_of
 from nbfiles._listing import Listing
 from nbfiles._models import FileId, FileMetadata
 from nbfiles._names import became_text, visible
 from nbfiles._payload import Payloads
 from nbfiles._progress import observer
 from nbfiles._resolve import resolve, resolve_ids
-from nbfiles._results import listed, origin, remember, row_of
+from nbfiles._results import ending, listed, origin, remember, row_of, stored_twice, variable
+from nbfiles._rounds import waiting
 from nbfiles._session import How, Outcome, Session
 from nbfiles._table import LISTED, Row, file_table
+from nbfiles._usage import usage_of
 from nbfiles.sources import Request, await_, file, folder, glob_, payloads, text
 
 if TYPE_CHECKING:
@@ -34,9 +40,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbfiles._command import Command, Id
+    from nbfiles._deletion import Plan
     from nbfiles._ledger import Pending
     from nbfiles._resolve import Meaning
+    from nbfiles._rounds import Rounds
     from nbfiles._table import FileTable
+    from nbfiles._usage import Usage
+    from nbfiles.widget import FileBrowser
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,8 +264,9 @@ def _send(
             notebook.show(table)
         raise failure
     chose_type = "type" not in command.options
-    notes = [*notes, *session.ledger_notes()]
-    display.finish(_done(outcomes, list(bound), seconds, notes, local=session.local, chose_type=chose_type))
+    said: list[str | _receipt.Note] = [*notes, *session.ledger_notes()]
+    said += [*_expired_before(session, outcomes), *_ends_soon(outcomes, bound)]
+    display.finish(_done(outcomes, list(bound), seconds, said, local=session.local, chose_type=chose_type))
     notebook.names.update(bound)  # last, and all in one step: an interrupt comes before it or does not divide it
     return table
 
@@ -301,12 +314,12 @@ def _done(
     outcomes: Sequence[Outcome],
     bound: Sequence[str],
     seconds: float,
-    notes: Sequence[str],
+    notes: Sequence[str | _receipt.Note],
     *,
     local: bool,
     chose_type: bool,
 ) -> _receipt.Receipt:
-    said: list[_receipt.Note | str] = [_receipt.Note(note) for note in notes]
+    said: list[_receipt.Note | str] = list(notes)
     made = [one for one in outcomes if not one.reused]
     as_text = [one.name for one in made if became_text(one.name, one.mime_type)] if chose_type else []
     if as_text:
@@ -333,6 +346,25 @@ def _done(
     )
 
 
+def _expired_before(session: Session, outcomes: Sequence[Outcome]) -> list[_receipt.Note]:
+    """Say of what was sent that it had been uploaded before, and that the file of then has expired."""
+    said, now = list[_receipt.Note](), datetime.now(UTC)
+    for one in outcomes:
+        if one.metadata is None or one.reused or not one.digest:
+            continue
+        known = session.account().find(name=one.name, mime_type=one.mime_type, size=one.size, digest=one.digest)
+        before = next((file_ for file_ in known if file_.id != one.metadata.id), None)
+        if before is not None and before.expires_at is not None and before.expires_at <= now:
+            said.append(_receipt.sent_anew(one.name, before.expires_at, now))
+    return said
+
+
+def _ends_soon(outcomes: Sequence[Outcome], bound: Mapping[str, Any]) -> list[_receipt.Note]:
+    """Warn of the names whose files end within a day."""
+    arrived = [one.metadata for one in outcomes if one.metadata is not None]
+    return ending(arrived, holders(bound), datetime.now(UTC))
+
+
 def _plan(parts: Sequence[_Part], notes: Sequence[str]) -> _receipt.Receipt:
     spread_ = [part for part in parts if part.spread is not None]
     notes = [*notes, *(_spread_note(part.spread) for part in spread_ if part.spread is not None)]
@@ -353,77 +385,96 @@ def _spread_note(spread_: Spread) -> str:
 
 
 def files(command: Command, notebook: Notebook) -> Any:
-    """Do what a verb of ``%files`` says; return a table, or the paths of a download, or None."""
+    """Do what a verb of ``%files`` says; return a table, the paths of a download, what is used, or None."""
     command = settle(command, notebook.evaluate)
     return _VERBS[command.verb](command, notebook)
 
 
 def _list(command: Command, notebook: Notebook) -> FileTable:
     options = command.options
-    wanted = ("match", "type", "larger", "older", "newer", "expiring", "mine", "sort", "reverse", "limit")
-    listing = Listing(**{name: options[name] for name in wanted if name in options})
+    listing = Listing(**{name: options[name] for name in (*_FILTERS, "mine", *_ORDER) if name in options})
     session = default().session
-    found = _one(session, session.listing(listing.first), command)
-    return listed(session, listing, found, variables(notebook.names))
+    found = _do(command, _rounds.listing(session, listing.first, quiet=_quiet(command)))
+    return listed(session, listing, found.files, holders(notebook.names))
+
+
+_FILTERS = ("match", "type", "larger", "older", "newer", "expiring", "duplicates")
+_ORDER = ("sort", "reverse", "limit")
 
 
 def _info(command: Command, notebook: Notebook) -> FileTable:
     session = default().session
-    ids = _ids(command, notebook, session)
+    ids = list(dict.fromkeys(str(one.id) for one in _asked(command, notebook)))
     results = _each(session, [session.metadata(one) for one in ids], command)
     found = [result for result in results if isinstance(result, FileMetadata)]
     _raise_first(ids, results)
-    holders = variables(notebook.names)
+    held = holders(notebook.names)
     ours = session.account().taken(ids)
-    rows = [Row.of(one, variable=holders.get(one.id, ""), origin=origin(one, ours)) for one in found]
-    return remember(file_table(rows, shown=(*LISTED, "mime_type", "downloadable"), local=session.local))
+    rows = [Row.of(one, variable=variable(one.id, held), origin=origin(one, ours)) for one in found]
+    notes = _receipt.drawn(ending(found, held, datetime.now(UTC)))
+    return remember(file_table(rows, shown=(*LISTED, "mime_type", "downloadable"), local=session.local, notes=notes))
 
 
 def _download(command: Command, notebook: Notebook) -> list[Path]:
-    session = default().session
-    ids = _ids(command, notebook, session)
+    ids = [FileId(one.id, one.metadata) for one in _asked(command, notebook)]
     to, overwrite = command.options.get("to"), bool(command.options.get("overwrite"))
-    if to is not None and len(ids) > 1 and not to.endswith("/"):
-        to = f"{to}/"
-    results = _each(session, [session.download(one, to, overwrite=overwrite) for one in ids], command)
-    _raise_first(ids, results)
-    return [result for result in results if not isinstance(result, Error)]
+    return _do(command, _rounds.downloads(default().session, ids, to, overwrite=overwrite))
 
 
-def _delete(command: Command, notebook: Notebook) -> None:
-    """Show the plan, ask, delete exactly what was shown."""
+def _delete(command: Command, notebook: Notebook) -> FileTable | None:
+    everyone = bool(command.options.get("all"))
+    asked, held = _asked(command, notebook), holders(notebook.names)
+    return _carry_out(
+        _do(command, _deletion.plan(default().session, asked, held, everyone=everyone)), command, notebook
+    )
+
+
+def _prune(command: Command, notebook: Notebook) -> FileTable | None:
+    options = command.options
+    chosen = Listing(**{name: options[name] for name in _FILTERS if name in options})
+    everyone, held = bool(options.get("all")), holders(notebook.names)
+    rounds = _deletion.prune(default().session, chosen, held, everyone=everyone, quiet=_quiet(command))
+    return _carry_out(_do(command, rounds), command, notebook)
+
+
+def _carry_out(plan: Plan, command: Command, notebook: Notebook) -> FileTable | None:
+    """Show the plan, ask, delete exactly what was shown; return what came of each, None if the answer was no."""
+    options, quiet = command.options, _quiet(command)
+    table = plan.table()
+    if options.get("dry_run"):
+        return table
+    if not quiet:  # whoever is asked sees the files first; without a question they stand in the table of outcomes
+        notebook.show(plan.receipt() if options.get("yes") or not plan.going else table)
+    if plan.going and not options.get("yes") and not _agreed(len(plan.going), notebook):
+        if not quiet:
+            notebook.show(_receipt.kept_all())
+        return None
+    deletion = _deletion.Deletion(default().session, plan)
+    try:
+        outcomes = _do(command, deletion.rounds(quiet=quiet))
+    except BaseException:
+        notebook.show(deletion.receipt())  # stopped: what went is said, however quiet the line is
+        raise
+    failure = deletion.failure(outcomes)
+    if not quiet and plan.going:
+        notebook.show(deletion.receipt())
+    if failure is not None:
+        if not quiet and len(plan.going) > 1:
+            notebook.show(outcomes)
+        raise failure
+    return outcomes
+
+
+def _duplicates(command: Command, notebook: Notebook) -> FileTable:
     session = default().session
-    ids = _ids(command, notebook, session)
-    known = _each(session, [session.metadata(one) for one in ids], command)
-    _raise_first(ids, known)
-    found = [one for one in known if isinstance(one, FileMetadata)]
-    holders = variables(notebook.names)
-    size = sum(one.size_bytes for one in found)
-    plan = f"Plan: delete {_render.counted(len(found), 'file')}, {_render.size(size)}"
-    ours = session.account().taken(ids)
-    rows = [Row.of(one, variable=holders.get(one.id, ""), origin=origin(one, ours)) for one in found]
-    quiet = bool(command.options.get("quiet"))
-    if not quiet:
-        notebook.show(file_table(rows, headline=plan, shown=LISTED, local=session.local))
-    if command.options.get("dry_run"):
-        return
-    if not command.options.get("yes") and not _agreed(len(found), notebook):
-        return
-    results = _each(session, [session.deletion(one.id) for one in found], command)
-    gone = sum(isinstance(result, NotFoundError) for result in results)
-    failures = [result for result in results if isinstance(result, Error) and not isinstance(result, NotFoundError)]
-    freed = sum(one.size_bytes for one, result in zip(found, results, strict=True) if not isinstance(result, Error))
-    if not quiet:
-        receipt = _receipt.deleted(
-            count=len(found) - gone - len(failures),
-            freed=freed,
-            gone=gone,
-            kept=len(failures),
-            dead=[holders[one.id] for one in found if one.id in holders],
-        )
-        notebook.show(receipt)
-    if failures:
-        raise failures[0]
+    found = _do(command, _rounds.listing(session, quiet=_quiet(command)))
+    return stored_twice(session, found.files, holders(notebook.names), mine=bool(command.options.get("mine")))
+
+
+def _usage(command: Command, notebook: Notebook) -> Usage:  # noqa: ARG001  # a verb's
+    session = default().session
+    found = _do(command, _rounds.listing(session, quiet=_quiet(command)))
+    return usage_of(session, found, mine=bool(command.options.get("mine")))
 
 
 def _pending(command: Command, notebook: Notebook) -> FileTable:
@@ -434,8 +485,8 @@ def _pending(command: Command, notebook: Notebook) -> FileTable:
     for result in results:
         if isinstance(result, Error):
             raise result
-    holders = variables(notebook.names)
-    rows = [_settled(one, found, holders) for one, found in zip(waiting, results, strict=True)]
+    held = variables(notebook.names)
+    rows = [_settled(one, found, held) for one, found in zip(waiting, results, strict=True)]
     arrived, gone = (sum(row.status == status for row in rows) for status in ("arrived", "not there"))
     parts = [f"{_render.counted(len(rows), 'upload')} without an answer"] if rows else ["No upload without an answer"]
     parts += [f"{arrived} had arrived"] if arrived else []
@@ -444,10 +495,10 @@ def _pending(command: Command, notebook: Notebook) -> FileTable:
     return remember(file_table(rows, headline=" · ".join(parts), shown=shown, local=session.local))
 
 
-def _settled(one: Pending, found: Sequence[FileMetadata], holders: Mapping[str, str]) -> Row:
+def _settled(one: Pending, found: Sequence[FileMetadata], held: Mapping[str, str]) -> Row:
     """Return the row of an upload, by the files that may be it."""
     if len(found) == 1:
-        return Row.of(found[0], status="arrived", origin="here", variable=holders.get(found[0].id, ""))
+        return Row.of(found[0], status="arrived", origin="here", variable=held.get(found[0].id, ""))
     said = f"One of these may be it: {', '.join(file_.id for file_ in found)}" if found else ""
     status = "unclear" if found else "not there"
     return Row(
@@ -475,91 +526,78 @@ def _use(command: Command, notebook: Notebook) -> None:
         notebook.show(_receipt.switched(local=default().session.local))
 
 
+def _browse(command: Command, notebook: Notebook) -> FileBrowser:  # noqa: ARG001  # like the other verbs
+    """Return the files as a widget, which the notebook shows."""
+    from nbfiles.widget import FileBrowser  # with all of ipywidgets, which nobody else needs
+
+    return FileBrowser()
+
+
 _VERBS: dict[str, Callable[[Command, Notebook], Any]] = {
     "list": _list,
     "info": _info,
     "download": _download,
     "delete": _delete,
+    "prune": _prune,
+    "duplicates": _duplicates,
+    "usage": _usage,
     "pending": _pending,
+    "browse": _browse,
     "use": _use,
 }
 
 
-def _ids(command: Command, notebook: Notebook, session: Session) -> list[str]:
-    """Return the ids that the line names, each once, in its order."""
-    found: list[str] = []
+def _asked(command: Command, notebook: Notebook) -> list[Asked]:
+    """Return the files that the line names, in its order; a word, a file name and one id name the file itself."""
+    found = list[Asked]()
+    everything = None
     for one in resolve_ids(command, notebook.here()):
         if one.kind == "id":
-            found.append(one.text)
+            found.append(Asked(one.text, named=True))
         elif one.kind == "filename":
-            found.append(_by_filename(one, command, session))
+            if everything is None:
+                everything = _do(command, _rounds.listing(default().session, quiet=_quiet(command))).files
+            found.append(_by_filename(one, command, everything))
         else:
-            found.extend(_held(one, command, notebook))
-    return list(dict.fromkeys(found))
-
-
-def _held(one: Id, command: Command, notebook: Notebook) -> list[str]:
-    """Return the ids that a Python expression holds: an id, a list of them, a table."""
-    value = notebook.evaluate(one.text)
-    if hasattr(type(value), "nbfiles"):  # a frame: our accessor knows its ids
-        return list(value.nbfiles.ids())
-    ids = [value] if isinstance(value, str) else value
-    if not isinstance(ids, list | tuple) or not all(isinstance(item, str) and item for item in ids):
-        raise command.error(f"{one.text} holds no file id", one.start, one.end)
-    return [str(item) for item in ids]
-
-
-def _by_filename(one: Id, command: Command, session: Session) -> str:
-    """Return the id of the only file of that name."""
-    named = [file_ for file_ in _one(session, session.listing(), command) if file_.filename == one.text]
-    if not named:
-        raise command.error(f"{session.find()[0].who} has no file of that name", one.start, one.end)
-    if len(named) > 1:
-        ids = ", ".join(file_.id for file_ in named[:5])
-        raise command.error(f"{len(named)} files have that name; name one by its id: {ids}", one.start, one.end)
-    only: FileMetadata = named[0]
-    return only.id
-
-
-def variables(names: Mapping[str, Any]) -> dict[str, str]:
-    """Return which variable holds which file id, as one would type it: ``report_id``, ``csv_ids[0]``.
-
-    Parameters
-    ----------
-    names : Mapping
-        The notebook's namespace; names that begin with ``_`` are IPython's own and do not count.
-
-    Returns
-    -------
-    dict of str to str
-        By id; the first name in order of binding wins.
-    """
-    found: dict[str, str] = {}
-    for name, value in list(names.items()):
-        if name.startswith("_"):
-            continue
-        if isinstance(value, FileId):
-            found.setdefault(str(value), name)
-        elif type(value) is list and value and isinstance(value[0], FileId):
-            for number, item in enumerate(value):
-                if isinstance(item, FileId):
-                    found.setdefault(str(item), f"{name}[{number}]")
+            value = notebook.evaluate(one.text)
+            found += [Asked(each, each.metadata, named=isinstance(value, str)) for each in _held(value, one, command)]
     return found
 
 
-def _one(session: Session, task: Any, command: Command) -> Any:
-    (result,) = _each(session, [task], command)
-    if isinstance(result, Error):
-        raise result
-    return result
+def _held(value: Any, one: Id, command: Command) -> list[FileId]:
+    """Return the ids that a Python expression holds: an id, a list of them, a table, a response of Claude's."""
+    try:
+        return ids_of(value)
+    except InputError:
+        raise command.error(f"{one.text} holds no file id", one.start, one.end) from None
+
+
+def _by_filename(one: Id, command: Command, files: Sequence[FileMetadata]) -> Asked:
+    """Return the only one of `files` with that name."""
+    named = [file_ for file_ in files if file_.filename == one.text]
+    if not named:
+        who = default().session.find()[0].who
+        raise command.error(f"{who} has no file of that name", one.start, one.end)
+    if len(named) > 1:
+        ids = ", ".join(file_.id for file_ in named[:5])
+        raise command.error(f"{len(named)} files have that name; name one by its id: {ids}", one.start, one.end)
+    return Asked(named[0].id, named[0], named=True)
+
+
+def _do(command: Command, rounds: Rounds[T]) -> T:
+    return waiting(default().session, rounds, _how_of(command))
+
+
+def _how_of(command: Command) -> How:
+    return How(betas=command.options.get("beta", ()))
+
+
+def _quiet(command: Command) -> bool:
+    return bool(command.options.get("quiet"))
 
 
 def _each(session: Session, tasks: Sequence[Any], command: Command) -> list[Any]:
-    return session.run(tasks, _nobody, How(betas=command.options.get("beta", ())))
-
-
-def _nobody(event: object) -> None:
-    """Watch nothing: these are over in a moment."""
+    return session.run(tasks, _rounds.nobody, _how_of(command))
 
 
 def _raise_first(ids: Sequence[str], results: Iterable[Any]) -> None:

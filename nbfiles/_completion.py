@@ -107,7 +107,7 @@ def _flags(place: str) -> list[str]:
 def _for_files(before: str, place: str, names: Mapping[str, Any], latest: Iterable[str]) -> list[str]:
     """Return verbs where none stands yet; what holds ids, and ids, after a verb that takes them."""
     if not before.strip():
-        return [one.name for one in VERBS if one.landed]
+        return [one.name for one in VERBS]
     takes: Verb | None = verb(place)
     if takes is None or not takes.takes:
         return []

@@ -28,6 +28,8 @@ SURFACES = ("beta", "ga")
 # the larger one we refuse, and between the two the server decides.
 MAX_FILE_SIZE = 524_288_000
 LARGE_FILE_SIZE = 500_000_000
+# An organisation's, since August 2026: https://platform.claude.com/docs/en/build-with-claude/files, "Storage limits".
+STORAGE_LIMIT = 1_000_000_000_000
 CONNECT_TIMEOUT = 5.0  # seconds to a connection, TLS included
 STALL_TIMEOUT = 60.0  # seconds in which the socket takes no byte
 ANSWER_TIMEOUT = 120.0  # seconds without a byte of the answer
@@ -48,9 +50,20 @@ class NbFiles(Configurable):
     betas = List(Unicode(), help="Further values of the anthropic-beta header.").tag(config=True)
     workspace_id = Unicode("", help="Sent as anthropic-workspace-id when set.").tag(config=True)
     ca_bundle = Unicode("", help="A PEM file of certificates to trust beside the system's.").tag(config=True)
-    jobs = Int(None, allow_none=True, min=1, max=64, help="Files sent at the same time, 1 to 64; None: up to 8.").tag(
-        config=True
-    )
+    jobs = Int(
+        None,
+        allow_none=True,
+        min=1,
+        max=64,
+        help="Files sent at the same time, 1 to 64; None: 8, and up to 32 as long as that is faster.",
+    ).tag(config=True)
+    requests_per_minute = Int(
+        None,
+        allow_none=True,
+        min=0,
+        help="Requests of this process that one place and key get in a minute, a fifth of them at once; "
+        "None: 500 for api.anthropic.com, which takes about as many, and any number elsewhere; 0: any number.",
+    ).tag(config=True)
     timeout = Float(
         None,
         allow_none=True,
@@ -71,6 +84,9 @@ class NbFiles(Configurable):
     ledger = Bool(
         default_value=True,
         help="Whether names, sizes and hashes of uploads are kept on this machine; if not, they end with the kernel.",
+    ).tag(config=True)
+    storage_limit = Int(
+        STORAGE_LIMIT, min=1, help="Bytes that the organisation may store, for %files usage; the API does not tell."
     ).tag(config=True)
     max_file_size = Int(MAX_FILE_SIZE, min=0, help="Bytes; a larger file is refused before anything is sent.").tag(
         config=True

@@ -30,7 +30,9 @@
     │   ├── RequestTooLargeError    413
     │   ├── RateLimitError          429
     │   └── ServerError             500 and above
-    └── UploadError                 some of several files failed: ``table`` and ``failures`` say which
+    └── PartialError                some of several files failed: ``table`` and ``failures`` say which
+        ├── UploadError             they were not uploaded
+        └── DeletionError           they were not deleted
 
 Every message is written to be read by a person in a notebook. None holds a key, a request body or the HTML of a
 server, so no error keeps the ``httpx`` object that it came from.
@@ -244,8 +246,8 @@ class ServerError(APIError):
     """500 and above: the fault is the server's."""
 
 
-class UploadError(Error):
-    """Some of several files failed. Those that arrived are in `table`; no name was bound that needed a failed one.
+class PartialError(Error):
+    """Some of several files failed. What was done to the others is done.
 
     Attributes
     ----------
@@ -259,6 +261,14 @@ class UploadError(Error):
         super().__init__(cause, way_out)
         self.table = table
         self.failures = tuple(failures)
+
+
+class UploadError(PartialError):
+    """Some of several files were not uploaded. No name was bound that needed one of them."""
+
+
+class DeletionError(PartialError):
+    """Some of several files were not deleted, or nobody knows whether they were."""
 
 
 def _rebuild(kind: type[Error], args: tuple[Any, ...], values: dict[str, Any]) -> Error:

@@ -51,7 +51,7 @@ class Checking:
 
 @dataclass(frozen=True, slots=True)
 class Retrying:
-    """An attempt failed and has stored nothing; the next one starts after `delay` seconds.
+    """An attempt failed and has stored nothing, or has to wait for its turn; the next starts after `delay` seconds.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ Event = Queued | Progress | Checking | Retrying | Done | Failed
 class Observer(Protocol):
     """Whoever wants to know. Called on the thread that waits for the transfer, never on a worker's.
 
-    An observer that has a method ``tick()`` is also told, without arguments, that a tenth of a second went by.
+    An observer that has a method ``tick()`` is also told, without arguments, that a twentieth of a second went by.
     """
 
     def __call__(self, event: Event) -> None:

@@ -15,35 +15,45 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast
 
-from nbfiles import _accessor  # noqa: F401  # registers df.nbfiles for the tables that are made here
+from nbfiles import _accessor, _deletion, _results, _rounds
 from nbfiles._arguments import (
     LIST_DEFAULTS,
+    PRUNE_DEFAULTS,
     UPLOAD_DEFAULTS,
     Chosen,
     ListOptions,
+    PruneOptions,
     UploadOptions,
     listing,
+    pruned,
     spelled_out,
     warn,
 )
 from nbfiles._credentials import Secret
 from nbfiles._errors import Error, InputError
+from nbfiles._holders import holders, notebook_names
+from nbfiles._ids import ids_of
 from nbfiles._models import DeletedFile, FileId, FileMetadata
 from nbfiles._names import visible
 from nbfiles._options import PLACES
 from nbfiles._results import failure_of, listed, remember, row_of
+from nbfiles._rounds import awaiting, waiting
 from nbfiles._session import Outcome, Pages, Session, twice, walk
 from nbfiles._table import file_table
+from nbfiles._usage import usage_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nbfiles._cluster import Spread
     from nbfiles._config import NbFiles
+    from nbfiles._deletion import Plan
     from nbfiles._events import Observer
     from nbfiles._payload import Payloads
+    from nbfiles._rounds import Rounds
     from nbfiles._table import FileTable
     from nbfiles._tasks import Task
+    from nbfiles._usage import Usage
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -261,6 +271,8 @@ class Files:
         larger : int (bytes) or str ("5MB"), default None
         older, newer, expiring : int (seconds), str ("7d") or timedelta, default None
             Made longer ago, made since, ending within.
+        duplicates : bool, default False
+            Only files that are stored more than once (see `list_duplicates`).
         mine : bool, default False
             Only files that were uploaded from here, as the ledger knows.
         sort : {"created", "name", "size", "type", "expires"}, default "created"
@@ -281,13 +293,15 @@ class Files:
             If the list cannot be fetched.
         """
         wanted = listing(filters)
-        return listed(self.session, wanted, self._one(self.session.listing(wanted.first)))
+        found = waiting(self.session, _rounds.listing(self.session, wanted.first))
+        return listed(self.session, wanted, found.files, holders(notebook_names()))
 
     @spelled_out(LIST_DEFAULTS)
     async def list_files_async(self, **filters: Unpack[ListOptions]) -> FileTable:
         """Call `list_files` while the running loop goes on."""
         wanted = listing(filters)
-        return listed(self.session, wanted, await self._one_async(self.session.listing(wanted.first)))
+        found = await awaiting(self.session, _rounds.listing(self.session, wanted.first))
+        return listed(self.session, wanted, found.files, holders(notebook_names()))
 
     def iter_files(self) -> Iterator[FileMetadata]:
         """Yield the files of the workspace, newest first, fetching a page of 1000 when it is needed.
@@ -361,6 +375,66 @@ class Files:
         """Call `download_file` while the running loop goes on."""
         return await self._one_async(self.session.download(file_id, to, overwrite=overwrite))
 
+    def download_files(
+        self, ids: Any, to: str | os.PathLike[str] | None = None, *, overwrite: bool = False
+    ) -> list[Path]:
+        """Fetch several files that Claude made, some at the same time.
+
+        Parameters
+        ----------
+        ids : str, list of str, DataFrame, or a response of the Messages API
+            Of a response, the files that were made for it (see `nbfiles.generated`).
+        to : str or path-like or None, default None
+            A folder, which is made if it is not there; None is the current one.
+        overwrite : bool, default False
+            Whether files that are there may be replaced.
+
+        Returns
+        -------
+        list of pathlib.Path
+            In the order of `ids`.
+
+        Raises
+        ------
+        PartialError
+            If some could not be fetched; the others are there.
+        Error
+            The reason, if there was one file.
+        """
+        return waiting(self.session, _rounds.downloads(self.session, ids_of(ids), to, overwrite=overwrite))
+
+    async def download_files_async(
+        self, ids: Any, to: str | os.PathLike[str] | None = None, *, overwrite: bool = False
+    ) -> list[Path]:
+        """Call `download_files` while the running loop goes on."""
+        return await awaiting(self.session, _rounds.downloads(self.session, ids_of(ids), to, overwrite=overwrite))
+
+    def read(self, file_id: str) -> Any:
+        """Fetch a file that Claude made, and return what it holds.
+
+        Parameters
+        ----------
+        file_id : str
+
+        Returns
+        -------
+        pandas.DataFrame, PIL.Image.Image or str
+            A frame for csv, tsv, jsonl, parquet, feather and xlsx; an image for PNG, JPEG, GIF and WebP; text for text
+            and JSON. The ending of its name counts before the stored MIME type. All of it is in memory then.
+
+        Raises
+        ------
+        NotDownloadableError
+            If the file was uploaded: what was uploaded cannot be fetched back.
+        InputError
+            If it is something else, such as a PDF (use `download_file`), or is not what its name says.
+        """
+        return waiting(self.session, _rounds.reading(self.session, file_id))
+
+    async def read_async(self, file_id: str) -> Any:
+        """Call `read` while the running loop goes on."""
+        return await awaiting(self.session, _rounds.reading(self.session, file_id))
+
     def delete_file(self, file_id: str) -> DeletedFile:
         """Delete one file, for good: there is no undo.
 
@@ -378,6 +452,172 @@ class Files:
     async def delete_file_async(self, file_id: str) -> DeletedFile:
         """Call `delete_file` while the running loop goes on."""
         return await self._one_async(self.session.deletion(file_id)) or DeletedFile(str(file_id))
+
+    def delete_files(
+        self,
+        ids: Any,
+        *,
+        all: bool = False,  # noqa: A002  # the magic's word
+        dry_run: bool = False,
+    ) -> FileTable:
+        """Delete several files, for good and without asking: exactly those with these ids.
+
+        Parameters
+        ----------
+        ids : str, list of str, DataFrame
+            An id, which then goes whoever uploaded it; or many ids, of which only those go that were uploaded from
+            here, as the ledger knows. Every key of a workspace can delete everybody's files.
+        all : bool, default False
+            Of many ids, take also those that were not uploaded from here.
+        dry_run : bool, default False
+            Delete nothing, and return the files that would go.
+
+        Returns
+        -------
+        FileTable
+            One row a file. ``status`` is ``deleted``, ``gone`` (it was not there any more) or ``kept`` (it was not
+            uploaded from here). `nbfiles.last` keeps it, also when the call is interrupted; then ``""`` is a file
+            whose turn had not come, and ``unclear`` one of which no answer came.
+
+        Raises
+        ------
+        DeletionError
+            If some files could not be deleted; its ``table`` says which, the others are gone.
+        InputError
+            If `ids` are none, or the one id is not there.
+
+        Warns
+        -----
+        UserWarning
+            If files are kept.
+        """
+        return waiting(self.session, self._deleting(ids, everyone=all, dry_run=dry_run))
+
+    async def delete_files_async(
+        self,
+        ids: Any,
+        *,
+        all: bool = False,  # noqa: A002  # the magic's word
+        dry_run: bool = False,
+    ) -> FileTable:
+        """Call `delete_files` while the running loop goes on; cancelling the task stops between two files."""
+        return await awaiting(self.session, self._deleting(ids, everyone=all, dry_run=dry_run))
+
+    def _deleting(self, ids: Any, *, everyone: bool, dry_run: bool) -> Rounds[FileTable]:
+        asked = [_deletion.Asked(one, one.metadata, named=isinstance(ids, str)) for one in ids_of(ids)]
+        plan = yield from _deletion.plan(self.session, asked, holders(notebook_names()), everyone=everyone)
+        if plan.staying:
+            kept = len(plan.staying)
+            warn(f"{kept:,} of the files {'was' if kept == 1 else 'were'} not uploaded from here and kept; "
+                 "all=True deletes them too")  # fmt: skip
+        return (yield from self._carrying_out(plan, dry_run=dry_run))
+
+    @spelled_out(PRUNE_DEFAULTS)
+    def prune_files(self, **options: Unpack[PruneOptions]) -> FileTable:
+        """Delete the files that filters choose, for good and without asking: of those uploaded from here.
+
+        Parameters
+        ----------
+        match, type, larger, older, newer, expiring
+            As in `list_files`; at least one, or `duplicates`, must be given. ``match="*"`` is every file.
+        duplicates : bool, default False
+            Only files of which an equal one stays (see `list_duplicates`): equal by digest, not by look.
+        all : bool, default False
+            Also files that were not uploaded from here.
+        dry_run : bool, default False
+            Delete nothing, and return the files that would go.
+
+        Returns
+        -------
+        FileTable
+            One row a file that was to go, with its ``status``, as in `delete_files`.
+
+        Raises
+        ------
+        DeletionError
+            If some files could not be deleted.
+        InputError
+            If there is no filter, or one cannot be read.
+        Error
+            If the list cannot be fetched.
+        """
+        return waiting(self.session, self._pruning(options))
+
+    @spelled_out(PRUNE_DEFAULTS)
+    async def prune_files_async(self, **options: Unpack[PruneOptions]) -> FileTable:
+        """Call `prune_files` while the running loop goes on; cancelling the task stops between two files."""
+        return await awaiting(self.session, self._pruning(options))
+
+    def _pruning(self, options: PruneOptions) -> Rounds[FileTable]:
+        chosen, everyone, dry_run = pruned(options)
+        plan = yield from _deletion.prune(self.session, chosen, holders(notebook_names()), everyone=everyone)
+        return (yield from self._carrying_out(plan, dry_run=dry_run))
+
+    def _carrying_out(self, plan: Plan, *, dry_run: bool) -> Rounds[FileTable]:
+        if dry_run:
+            return plan.table()
+        deletion = _deletion.Deletion(self.session, plan)
+        table = yield from deletion.rounds()
+        failure = deletion.failure(table)
+        if failure is not None:
+            raise failure
+        return table
+
+    # -- look over everything ----------------------------------------------------------------------------------------
+
+    def list_duplicates(self, *, mine: bool = False) -> FileTable:
+        """List the files that are stored more than once, those that waste most first.
+
+        Parameters
+        ----------
+        mine : bool, default False
+            Look only among files that were uploaded from here.
+
+        Returns
+        -------
+        FileTable
+            One row a file, equal ones below each other. ``status`` is ``keep`` (a variable holds it, or it is the
+            newest), ``duplicate`` (its bytes are equal: the ledger has the same digest of both), or ``same name and
+            size`` (the server tells no more, so it may be equal). ``prune_files(duplicates=True)`` deletes the
+            duplicates among those uploaded from here.
+
+        Raises
+        ------
+        Error
+            If the list cannot be fetched.
+        """
+        found = waiting(self.session, _rounds.listing(self.session))
+        return _results.stored_twice(self.session, found.files, holders(notebook_names()), mine=mine)
+
+    async def list_duplicates_async(self, *, mine: bool = False) -> FileTable:
+        """Call `list_duplicates` while the running loop goes on."""
+        found = await awaiting(self.session, _rounds.listing(self.session))
+        return _results.stored_twice(self.session, found.files, holders(notebook_names()), mine=mine)
+
+    def get_usage(self, *, mine: bool = False) -> Usage:
+        """Add up what is stored, by type, age and owner.
+
+        Parameters
+        ----------
+        mine : bool, default False
+            Count only files that were uploaded from here.
+
+        Returns
+        -------
+        Usage
+            Shows itself as words and a figure; ``.table`` is a DataFrame, ``.figure()`` matplotlib's. The limit is
+            ``NbFiles.storage_limit``, for the API does not tell it.
+
+        Raises
+        ------
+        Error
+            If the list cannot be fetched. It takes a request for each 1,000 files.
+        """
+        return usage_of(self.session, waiting(self.session, _rounds.listing(self.session)), mine=mine)
+
+    async def get_usage_async(self, *, mine: bool = False) -> Usage:
+        """Call `get_usage` while the running loop goes on."""
+        return usage_of(self.session, await awaiting(self.session, _rounds.listing(self.session)), mine=mine)
 
     # -- running one task --------------------------------------------------------------------------------------------
 
@@ -520,6 +760,9 @@ def default() -> Files:
     return cast("Files", _State.files)
 
 
+_accessor.act_with(default)
+
+
 def use(place: str) -> None:
     """Choose where files go from now on.
 
@@ -568,5 +811,17 @@ get_file = _verb(Files.get_file)
 get_file_async = _verb(Files.get_file_async)
 download_file = _verb(Files.download_file)
 download_file_async = _verb(Files.download_file_async)
+download_files = _verb(Files.download_files)
+download_files_async = _verb(Files.download_files_async)
+read = _verb(Files.read)
+read_async = _verb(Files.read_async)
 delete_file = _verb(Files.delete_file)
 delete_file_async = _verb(Files.delete_file_async)
+delete_files = _verb(Files.delete_files)
+delete_files_async = _verb(Files.delete_files_async)
+prune_files = _verb(Files.prune_files)
+prune_files_async = _verb(Files.prune_files_async)
+list_duplicates = _verb(Files.list_duplicates)
+list_duplicates_async = _verb(Files.list_duplicates_async)
+get_usage = _verb(Files.get_usage)
+get_usage_async = _verb(Files.get_usage_async)

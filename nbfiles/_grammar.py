@@ -446,7 +446,7 @@ class _FilesReader(Reader):
         if text == "upload":
             raise line.error("to send files, write %upload", start, end)
         meant = next((v.name for v in VERBS if text.lower() in {v.name, *v.meant}), "") or near(
-            text, [v.name for v in VERBS if v.landed]
+            text, [v.name for v in VERBS]
         )
         more = not self.at_end() and self.line.char() not in {",", "-"}
         if not text.isidentifier() or text.startswith("file_") or not (meant or more):

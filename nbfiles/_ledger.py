@@ -11,6 +11,10 @@ it. So what a killed kernel leaves is a row whose owner's lock nobody holds. Loc
 under SQLite's write lock, so no process takes another for dead that is just starting, or for alive that is just
 looked at.
 
+A file is remembered until 31 days after its end: since it expired, or since the server was seen to have it no more.
+What has no end is remembered for good, and so is an upload whose outcome is not known. The rows that have had their
+time go when the file is opened, up to a thousand at once.
+
 It never stops an upload. Where SQLite has no write-ahead log it keeps a rollback journal, and where the file cannot be
 used it goes on in memory; `Ledger.note` says so. It holds names, sizes, types, digests, ids and times: never a key and
 never content.
@@ -33,6 +37,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nbfiles import _private_folder
 from nbfiles._lock import FileLock
 from nbfiles._names import visible
 
@@ -43,7 +48,11 @@ T = TypeVar("T")
 
 BUSY_WAIT = 2.0  # seconds for another process's transaction, which lasts less than a millisecond
 MOUNTS = Path("/proc/self/mounts")
+# How long after its end a file is remembered. The API lists one that has expired for up to 30 days more, and as long it
+# is ours: https://platform.claude.com/docs/en/build-with-claude/files, "File expiration".
+KEPT_AFTER_END = timedelta(days=31)
 
+_SWEPT = 1000  # rows at most in one opening: it holds the write lock for as long
 _VERSION = 1
 # Texts are blobs of UTF-8 with half surrogates let through, which SQLite's own texts cannot hold and file names can.
 # Times are microseconds since 1970, UTC. AUTOINCREMENT: a number is never given twice.
@@ -59,12 +68,13 @@ _SCHEMA = (
         size INTEGER NOT NULL,
         digest BLOB NOT NULL,
         created_at INTEGER NOT NULL,
-        expires_at INTEGER,            -- NULL: never
+        expires_at INTEGER,            -- NULL: never; where it is gone, no later than that was noticed
         gone INTEGER NOT NULL,         -- 1: the server has it no more
         UNIQUE (place, id)
     )
     """,
     "CREATE INDEX IF NOT EXISTS files_by_name ON files (place, name, size)",
+    "CREATE INDEX IF NOT EXISTS files_by_end ON files (expires_at) WHERE expires_at IS NOT NULL",
     """
     CREATE TABLE IF NOT EXISTS attempts (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -280,7 +290,7 @@ class Ledger:
             raise
 
     def _open_file(self, path: Path) -> sqlite3.Connection:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _private_folder.make(path.parent)
         # SQLite gives its other files the mode of this one. A file that exists is not opened here: closing it would
         # drop the locks that SQLite has on it in this process (https://sqlite.org/howtocorrupt.html, 2.2).
         with suppress(FileExistsError):
@@ -301,6 +311,10 @@ class Ledger:
             _make_tables(write)
             self._hold.live(path.parent)
             self.bury_the_dead(write)
+            write.execute(
+                "DELETE FROM files WHERE number IN (SELECT number FROM files WHERE expires_at < ? LIMIT ?)",
+                (_micros(datetime.now(UTC) - KEPT_AFTER_END), _SWEPT),
+            )
 
         _transaction(connection, enter)
         return connection
@@ -377,10 +391,29 @@ class Account:
 
         return self._ledger.run(look) if blobs else set()
 
+    def gone(self) -> set[str]:
+        """Return the ids of the files that were found to be gone at this place."""
+        rows = self._select("SELECT id FROM files WHERE place = ? AND gone = 1", (self._place,))
+        found = set()
+        for (id_,) in rows:
+            with suppress(*_DAMAGE):
+                found.add(_text(id_))
+        return found
+
+    def digests(self) -> dict[str, str]:
+        """Return the digest of every upload from here to this place that has one, by id."""
+        rows = self._select("SELECT id, digest FROM files WHERE place = ? AND digest != x''", (self._place,))
+        found = {}
+        for id_, digest in rows:
+            with suppress(*_DAMAGE):
+                found[_text(id_)] = _text(digest)
+        return found
+
     def forget(self, ids: Iterable[str]) -> None:
-        """Write down that files are gone at the server: they are never reused again, and stay ours."""
-        rows = [(self._place, _blob(id_)) for id_ in ids]
-        question = "UPDATE files SET gone = 1 WHERE place = ? AND id = ?"
+        """Write down that files are gone at the server: they are never reused again, and stay ours for a while."""
+        now = _micros(datetime.now(UTC))
+        rows = [(now, now, self._place, _blob(id_)) for id_ in ids]
+        question = "UPDATE files SET gone = 1, expires_at = MIN(?, IFNULL(expires_at, ?)) WHERE place = ? AND id = ?"
         self._ledger.run(lambda write: write.executemany(question, rows))
 
     # Uploads
@@ -416,14 +449,16 @@ class Account:
         self._ledger.run(lambda write: write.execute("UPDATE attempts SET owner = '' WHERE number = ?", (number,)))
 
     def rivals(self, number: int) -> int:
-        """Count the other uploads of that name and size that are under way, here or in other living processes."""
+        """Count the other uploads of that name and size whose file one that is found may be.
 
-        def count(write: sqlite3.Connection) -> int:
-            self._ledger.bury_the_dead(write)
-            rows = write.execute(
+        They are under way, here or in other processes, or nobody knows yet what became of them.
+        """
+
+        def count(read: sqlite3.Connection) -> int:
+            rows = read.execute(
                 "SELECT other.name, mine.name FROM attempts AS mine JOIN attempts AS other"
                 " ON other.place = mine.place AND other.size = mine.size AND other.number != mine.number"
-                " WHERE mine.number = ? AND other.owner != ''",
+                " WHERE mine.number = ?",
                 (number,),
             )
             # The server may store names in composed form, so that two names here are one there.
@@ -510,8 +545,8 @@ def _make_tables(write: sqlite3.Connection) -> None:
 
 def _transaction(connection: sqlite3.Connection, job: Callable[[sqlite3.Connection], T]) -> T:
     """Run `job` under the write lock; commit, or leave no trace."""
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")  # in here: Ctrl-C may come as soon as it is done
         result = job(connection)
         connection.execute("COMMIT")
     finally:

@@ -39,6 +39,8 @@ class Listing:
         Seconds since the file was made.
     expiring : int or None
         Seconds; only files that end within them (those that have ended already, too).
+    duplicates : bool, default False
+        Only files that are stored more than once (see `duplicates` of ``_duplicates``).
     mine : bool, default False
         Only files that were uploaded from here.
     sort : {"created", "name", "size", "type", "expires"}, default "created"
@@ -53,6 +55,7 @@ class Listing:
     older: int | None = None
     newer: int | None = None
     expiring: int | None = None
+    duplicates: bool = False
     mine: bool = False
     sort: str = "created"
     reverse: bool = False
@@ -64,9 +67,25 @@ class Listing:
         plain = Listing(limit=self.limit)
         return self.limit if self == plain else None
 
-    def apply(self, files: Iterable[FileMetadata], now: datetime, ours: Container[str] = ()) -> list[FileMetadata]:
-        """Return those of `files` that are asked for, in order; `now` has a time zone, `ours` the ids made here."""
-        found = (file for file in files if self.keeps(file, now) and (not self.mine or file.id in ours))
+    @property
+    def chooses(self) -> bool:
+        """Whether there is any condition."""
+        return self != Listing(sort=self.sort, reverse=self.reverse, limit=self.limit)
+
+    def apply(
+        self, files: Iterable[FileMetadata], now: datetime, ours: Container[str] = (), twice: Container[str] = ()
+    ) -> list[FileMetadata]:
+        """Return those of `files` that are asked for, in order.
+
+        `now` has a time zone; `ours` holds the ids made here, `twice` those of files that are stored more than once.
+        """
+        found = (
+            file
+            for file in files
+            if self.keeps(file, now)
+            and (not self.mine or file.id in ours)
+            and (not self.duplicates or file.id in twice)
+        )
         kept = sorted(found, key=SORTS[self.sort], reverse=self.reverse)
         return kept if self.limit is None else kept[: self.limit]
 

@@ -19,6 +19,7 @@ from nbfiles._credentials import Credential, Secret
 from nbfiles._errors import Error
 from nbfiles._names import visible
 
+_NO_START = "the local Files API did not start"
 _PATIENCE = 30.0  # seconds for an interpreter to start on a slow disk
 
 
@@ -71,27 +72,12 @@ class LocalProcess:
             child.wait(5)
 
     def _start(self) -> LocalAddress:
-        # An interrupt of the kernel goes to its whole process group: the child gets one of its own and lives on.
-        group = (
-            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
-            if os.name == "nt"
-            else {"start_new_session": True}
-        )
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
         with tempfile.TemporaryFile() as complaints:
-            self._child = child = subprocess.Popen(
-                [sys.executable, "-m", "nbfiles.local", "--until-stdin-closes"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                env=environment,
-                **group,
-            )
+            self._child = child = _spawn(complaints)
             watch = threading.Timer(_PATIENCE, child.kill)
             watch.start()
             try:
-                said = child.stdout.readline() if child.stdout else b""
-                address = _read(said)
+                address = _read(child.stdout.readline() if child.stdout else b"")
             except BaseException:  # Ctrl-C while it starts
                 child.kill()
                 self._end()
@@ -101,10 +87,42 @@ class LocalProcess:
             if address is None:
                 child.kill()
                 self._end()
-                raise Error("the local Files API did not start", _last_line(complaints))
+                raise Error(_NO_START, _last_line(complaints))
         atexit.unregister(self.stop)
         atexit.register(self.stop)
         return address
+
+
+def _spawn(complaints: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start the child, which writes what goes wrong into `complaints`."""
+    # An interrupt of the kernel goes to its whole process group: the child gets one of its own and lives on.
+    group = (
+        {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+        if os.name == "nt"
+        else {"start_new_session": True}
+    )
+    failure: BaseException
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "nbfiles.local", "--until-stdin-closes"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=_environment(),
+            **group,
+        )
+    except OSError as error:
+        failure = Error(_NO_START, f"The system said: {visible(error.strerror or 'no reason')}.")
+    except BaseException as error:  # noqa: BLE001  # Ctrl-C
+        failure = error
+    # Raised anew: the frames it came from hold the environment, and there are tracebacks that show what frames hold.
+    failure.__context__ = None
+    raise failure.with_traceback(None)
+
+
+def _environment() -> dict[str, str]:
+    """Return this process's environment without the account: the local Files API has nothing to do with it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}
 
 
 def _read(said: bytes) -> LocalAddress | None:

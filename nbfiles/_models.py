@@ -8,10 +8,12 @@ Field names, types and bounds: https://platform.claude.com/docs/en/api/files-met
 
 from __future__ import annotations
 
+import math
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -19,7 +21,7 @@ from nbfiles._errors import InputError, ResponseError
 from nbfiles._names import BLOCKS, Block, blocks_for, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 LOCAL_PREFIX = "file_local_"
 _T = TypeVar("_T")
@@ -193,14 +195,29 @@ class FileId(str):
         """Copy and pickle the metadata with the id."""
         return str(self), self.metadata
 
-    def block(self, kind: Block | None = None) -> dict[str, Any]:
+    def block(
+        self,
+        kind: Block | None = None,
+        *,
+        title: str | None = None,
+        context: str | None = None,
+        citations: bool = False,
+        cache: bool | str = False,
+    ) -> dict[str, Any]:
         """Return the Messages content block that holds this file.
 
         Parameters
         ----------
         kind : {"document", "image", "container_upload"} or None, default None
-            None takes the best block for the file's name, type and size. ``container_upload`` needs the code
-            execution tool among the request's tools.
+            None takes the best block for the file's name, type and size, or ``document`` where `title`, `context` or
+            `citations` ask for one. ``container_upload`` needs the code execution tool among the request's tools (see
+            `nbfiles.content`).
+        title, context : str or None, default None
+            What Claude is told of a document beside its text, and does not cite.
+        citations : bool, default False
+            Whether Claude may cite from the document.
+        cache : bool or {"5m", "1h"}, default False
+            Whether the prompt up to here is cached; True for the API's own 5 minutes.
 
         Returns
         -------
@@ -210,50 +227,103 @@ class FileId(str):
         Raises
         ------
         InputError
-            If `kind` does not fit the file's MIME type (the API would refuse it only when the message is sent), or
-            is left out for an id that knows no file.
+            If `kind` does not fit the file's MIME type (the API would refuse it only when the message is sent), is
+            left out for an id that knows no file, or cannot have what else was given.
 
         Warns
         -----
         UserWarning
-            If the id is of the local Files API: Claude cannot see it.
+            If the id is of the local Files API, so that Claude cannot see it, or the file has expired or expires
+            within a day.
 
         Notes
         -----
         Block shapes: https://platform.claude.com/docs/en/build-with-claude/files, "Using a file in messages".
         """
-        chosen = self._choose(kind)
-        if self.startswith(LOCAL_PREFIX):
-            import warnings
+        made = make_block(self, kind, title=title, context=context, citations=citations, cache=cache)
+        for words in cautions([self]):
+            warnings.warn(words, stacklevel=2)
+        return made
 
-            warnings.warn(
-                f"{self} is stored on this machine only, so Claude cannot see it; upload it after "
-                "%files use anthropic (nbfiles.use('anthropic'))",
-                stacklevel=2,
-            )
-        if chosen == "container_upload":
-            return {"type": chosen, "file_id": str(self)}
-        return {"type": chosen, "source": {"type": "file", "file_id": str(self)}}
 
-    def _choose(self, kind: Block | None) -> Block:
-        if kind is not None and kind not in BLOCKS:
-            raise InputError(f"there is no block {kind!r}", f"There are {', '.join(BLOCKS)}.")
-        if self.metadata is None:
-            if kind is None:
-                raise InputError(
-                    f"{self} carries no metadata, so its block cannot be chosen",
-                    "Name one: .block('document'), or fetch it: nbfiles.get_file(id).",
-                )
-            return kind
-        possible = self.metadata.blocks
+def make_block(
+    file_id: FileId,
+    kind: Block | None = None,
+    *,
+    title: str | None = None,
+    context: str | None = None,
+    citations: bool = False,
+    cache: bool | str = False,
+) -> dict[str, Any]:
+    """Make the block that `FileId.block` returns, without its warnings."""
+    about: dict[str, Any] = {"title": title, "context": context, "citations": {"enabled": True} if citations else None}
+    given = {name: value for name, value in about.items() if value is not None}
+    chosen = _choose(file_id, kind, document=bool(given))
+    if given and chosen != "document":
+        raise InputError(
+            f"{' and '.join(given)} {'goes' if len(given) == 1 else 'go'} with a document, and this is {chosen}",
+            "Leave it out, or make a document: .block('document').",
+        )
+    block: dict[str, Any] = {"type": chosen}
+    if chosen == "container_upload":
+        block["file_id"] = str(file_id)
+    else:
+        block["source"] = {"type": "file", "file_id": str(file_id)}
+    block |= given
+    if cache:
+        if cache is not True and cache not in _CACHES:
+            raise InputError(f"cache cannot be {cache!r}", "There are True, '5m' and '1h'.")
+        block["cache_control"] = {"type": "ephemeral"} | ({} if cache is True else {"ttl": cache})
+    return block
+
+
+# How long a prompt is cached: https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+_CACHES = ("5m", "1h")
+
+
+def _choose(file_id: FileId, kind: Block | None, *, document: bool) -> Block:
+    """Return the block to make; `document` if what only a document has was asked for."""
+    if kind is not None and kind not in BLOCKS:
+        raise InputError(f"there is no block {kind!r}", f"There are {', '.join(BLOCKS)}.")
+    metadata = file_id.metadata
+    if metadata is None:
         if kind is None:
-            return possible[0]
-        if kind not in possible:
             raise InputError(
-                f"{visible(self.metadata.filename)} is {self.metadata.mime_type}, which cannot be used as {kind}",
-                f"It can be used as {' or '.join(possible)}.",
+                f"{visible(file_id)} carries no metadata, so its block cannot be chosen",
+                "Name one: .block('document'), or fetch it: nbfiles.get_file(id).",
             )
         return kind
+    possible = metadata.blocks
+    if kind is None:
+        return "document" if document and "document" in possible else possible[0]
+    if kind not in possible:
+        raise InputError(
+            f"{visible(metadata.filename)} is {metadata.mime_type}, which cannot be used as {kind}",
+            f"It can be used as {' or '.join(possible)}.",
+        )
+    return kind
+
+
+def cautions(ids: Iterable[FileId]) -> list[str]:
+    """Say why Claude may not see some of `ids`: they are stored here, or they end."""
+    here, said, now = list[FileId](), list[str](), datetime.now(UTC)
+    for one in ids:
+        if one.startswith(LOCAL_PREFIX):
+            here.append(one)
+        ends = None if one.metadata is None else one.metadata.expires_at
+        if one.metadata is not None and ends is not None and ends < now + timedelta(days=1):
+            name = visible(one.metadata.filename)
+            hours = (ends - now).total_seconds() / 3600
+            said.append(
+                f"{name} {'has expired' if hours <= 0 else f'expires within {math.ceil(hours)} h'}; upload it again"
+            )
+    if here:
+        which, it = (f"{visible(here[0])} is", "it") if len(here) == 1 else (f"{len(here)} of these files are", "them")
+        said.append(
+            f"{which} stored on this machine only, so Claude cannot see {it}; upload {it} after "
+            "%files use anthropic (nbfiles.use('anthropic'))"
+        )
+    return said
 
 
 def _rebuild(values: dict[str, Any]) -> FileMetadata:

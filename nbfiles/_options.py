@@ -23,6 +23,7 @@ from nbfiles._values import (
     read_filename,
     read_format,
     read_key_value,
+    read_mime_glob,
     read_mime_type,
     read_part_size,
     read_size,
@@ -130,15 +131,12 @@ class Verb:
         What may follow it besides options; ids and the place are then required.
     meant : tuple of str, default ()
         Other tools' words for it.
-    landed : bool, default True
-        Whether what it does is there.
     """
 
     name: str
     help: str
     takes: Literal["", "ids", "place"] = ""
     meant: tuple[str, ...] = ()
-    landed: bool = True
 
 
 VERBS: tuple[Verb, ...] = (
@@ -148,11 +146,11 @@ VERBS: tuple[Verb, ...] = (
     Verb("info", "everything about some files", "ids", meant=("stat", "describe", "head", "metadata")),
     Verb("download", "fetch files that Claude made", "ids", meant=("get", "fetch", "save", "pull", "cp", "copy")),
     Verb("delete", "delete files, after asking", "ids", meant=("rm", "del", "remove", "drop", "erase", "unlink")),
-    Verb("prune", "delete what filters choose, after asking", meant=("clean", "cleanup", "purge", "gc"), landed=False),
-    Verb("duplicates", "files stored more than once", meant=("dups", "dupes"), landed=False),
-    Verb("usage", "how much is stored", meant=("du", "df", "quota", "space"), landed=False),
+    Verb("prune", "delete what filters choose, after asking", meant=("clean", "cleanup", "purge", "gc")),
+    Verb("duplicates", "files stored more than once", meant=("dups", "dupes")),
+    Verb("usage", "how much is stored", meant=("du", "df", "quota", "space")),
     Verb("pending", "uploads whose outcome is unknown", meant=("status", "unknown", "journal")),
-    Verb("browse", "a table to search, select and delete in", meant=("browser", "open", "view", "ui"), landed=False),
+    Verb("browse", "a table to search, select and delete in", meant=("browser", "open", "view", "ui")),
     Verb("use", "where files go: local or anthropic", "place", meant=("switch", "connect", "login")),
 )
 
@@ -203,12 +201,13 @@ OPTIONS: tuple[Option, ...] = (
     Option("timeout", ("upload",), "give up after this time, such as 90s or 10m", "TIME", read_timeout,
            "from the size"),
     Option("match", _FILTERED, "names that match", "GLOB", meant=("name", "filename", "grep", "include", "glob")),
-    Option("type", _FILTERED, "of this MIME type", "MIME", read_mime_type, meant=("mime", "mime-type", "mimetype")),
+    Option("type", _FILTERED, "of this MIME type, or image/*", "MIME", read_mime_glob,
+           meant=("mime", "mime-type", "mimetype")),
     Option("larger", _FILTERED, "larger than this", "SIZE", read_size, meant=("bigger", "min-size", "size")),
     Option("older", _FILTERED, "created longer ago", "AGE", read_age, meant=("before", "older-than", "age")),
     Option("newer", _FILTERED, "created since then", "AGE", read_age, meant=("after", "since", "newer-than", "recent")),
     Option("expiring", _FILTERED, "that end within this time", "AGE", read_age, meant=("expires",)),
-    Option("duplicates", _FILTERED, "stored more than once", meant=("dups", "dupes"), landed=False),
+    Option("duplicates", _FILTERED, "stored more than once", meant=("dups", "dupes")),
     Option("mine", ("list", "duplicates", "usage"), "uploaded from here", meant=("ours", "own")),
     Option("sort", ("list",), "by created, name, size, type or expires", "COLUMN", read_choice(SORTS),
            "created, newest first", meant=("sort-by", "order", "order-by", "by")),
@@ -220,7 +219,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("overwrite", ("download",), "replace a file that is there", meant=("f", "force", "clobber")),
     Option("yes", ("delete", "prune"), "do not ask (also -y)", default="ask", meant=("y", "f", "force", "no-confirm")),
     Option("dry-run", ("delete", "prune"), "say what would go; delete nothing", meant=("n", "simulate", "check")),
-    Option("all", ("delete", "prune"), "also what was not uploaded from here", default="only ours", landed=False),
+    Option("all", ("delete", "prune"), "also what was not uploaded from here", default="only ours"),
     Option("beta", _EVERYWHERE, "a further beta of the API; may repeat", "NAME", repeatable=True, meant=("betas",)),
     Option("quiet", _EVERYWHERE, "no table and no receipt (a ; at the end hides the table)",
            meant=("q", "silent", "s", "no-output")),
@@ -279,7 +278,7 @@ _EXAMPLES: dict[Magic, tuple[tuple[str, str], ...]] = {
         ("%files info report_id", "a variable, an id, or a file name in quotes"),
         ("%files download chart_id --to out/", "what Claude made"),
         ("%files delete ids[2:] -y", "several at once, without asking"),
-        ("table = %files list", "as a DataFrame"),
+        ("table = %files prune --older 7d --dry-run", "what would go, as a DataFrame"),
     ),
 }
 _USAGE: dict[Magic, str] = {
@@ -306,14 +305,13 @@ def help_text(magic: Magic) -> str:
     Returns
     -------
     str
-        Examples, usage, and one line for each option (and verb) that has landed.
+        Examples, usage, and one line for each verb, and each option that has landed.
     """
     examples = _columns([(line, says) for line, says in _EXAMPLES[magic]])
     parts = [examples, _USAGE[magic] + "\n" + _WORDS[magic]]
     if magic == "files":
-        landed = [verb for verb in VERBS if verb.landed]
-        parts.append("Verbs\n" + _columns([(verb.name, verb.help) for verb in landed]))
-        for title, places in _titles([verb.name for verb in landed]):
+        parts.append("Verbs\n" + _columns([(verb.name, verb.help) for verb in VERBS]))
+        for title, places in _titles([verb.name for verb in VERBS]):
             parts.append(f"{title}\n{_columns(_rows(places))}")
     else:
         parts.append("Options\n" + _columns(_rows((magic,))))

@@ -29,7 +29,7 @@ CHUNK = 1 << 20  # bytes per read and per write; smaller costs CPU, larger costs
 class Hash(Protocol):
     """What the digest of a stream needs: ``hashlib``'s and ``blake3``'s objects both have it."""
 
-    def update(self, data: bytes, /) -> Any:
+    def update(self, data: bytes | memoryview, /) -> Any:
         """Take in the next bytes."""
 
     def hexdigest(self) -> str:
@@ -45,7 +45,7 @@ class Digest:
     def __init__(self) -> None:
         self._hash, self.algorithm = _new_hash()
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         """Take in the next bytes."""
         self._hash.update(data)
 
@@ -294,11 +294,11 @@ class Spool:
             self.path.unlink(missing_ok=True)
 
     def write(self, data: bytes | bytearray | memoryview) -> int:
-        """Append `data`; return its length."""
-        piece = bytes(data)
-        view = memoryview(piece)
-        while view:  # a raw file may take less than it is given
-            view = view[self._file.write(view) :]
+        """Append `data`, which is not copied; return its length in bytes."""
+        piece = memoryview(data).cast("B")
+        left = piece
+        while left:  # a raw file may take less than it is given
+            left = left[self._file.write(left) :]
         self._digest.update(piece)
         self._size += len(piece)
         return len(piece)

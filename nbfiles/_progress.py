@@ -55,13 +55,15 @@ class Display(Protocol):
         """Take away what is shown: an error follows."""
 
 
-def observer(*, quiet: bool = False) -> Display:
+def observer(*, quiet: bool = False, count: Count | None = None) -> Display:
     """Return the display that suits where we run.
 
     Parameters
     ----------
     quiet : bool, default False
         Whether nothing is to be shown (``--quiet``).
+    count : Count or None, default None
+        What is counted, where it is not the bytes of uploads.
 
     Returns
     -------
@@ -71,8 +73,8 @@ def observer(*, quiet: bool = False) -> Display:
     if quiet:
         return Silent()
     if _in_kernel():
-        return NotebookBar()
-    return TextLine() if sys.stderr is not None and sys.stderr.isatty() else Plain()
+        return NotebookBar(figures=count)
+    return TextLine(figures=count) if sys.stderr is not None and sys.stderr.isatty() else Plain()
 
 
 def _in_kernel() -> bool:
@@ -118,6 +120,8 @@ class Tally:
     fraction : float
         How much is done, from 0 to 1. It falls only when a file begins again.
     """
+
+    label = "Upload"  # what a screen reader calls the bar
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -221,6 +225,39 @@ class Tally:
         return f"{first.reason}, {when} {first.attempt}"
 
 
+class Count:
+    """The figures of a call that sends no files: how many there are so far, of how many.
+
+    Parameters
+    ----------
+    done : str
+        What has been done to them: ``"listed"``.
+    so_far : callable
+        Returns how many; asked whenever it is time to draw.
+    total : int or None, default None
+        Of how many; None where nobody knows.
+    """
+
+    def __init__(self, done: str, so_far: Callable[[], int], total: int | None = None) -> None:
+        self._done, self._so_far, self._total = done, so_far, total
+        self.label = f"Files {done}"
+
+    def __call__(self, event: Event) -> None:
+        """Take no note: whoever counts is asked."""
+
+    @property
+    def fraction(self) -> float | None:
+        """How much is done, from 0 to 1; None where it cannot be told."""
+        return self._so_far() / self._total if self._total else None
+
+    def line(self) -> Piece:
+        """Say it: ``3,000 files listed``, ``3 of 12 files deleted``."""
+        count = self._so_far()
+        if self._total is None:
+            return _render.piece(f"{_render.counted(count, 'file')} {self._done}")
+        return _render.piece(f"{count:,} of {_render.counted(self._total, 'file')} {self._done}")
+
+
 # ---- displays --------------------------------------------------------------------------------------------------------
 
 
@@ -250,17 +287,19 @@ class Plain(Silent):
 
 
 class _Timed(abc.ABC):
-    """What displays have in common: a tally, and when it is time to draw.
+    """What displays have in common: figures, and when it is time to draw.
 
     Parameters
     ----------
     clock : callable, default time.monotonic
         The time in seconds; a test gives its own.
+    figures : Tally or Count or None, default None
+        None makes a `Tally`.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, figures: Tally | Count | None = None) -> None:
         self._clock = clock
-        self._tally = Tally(clock)
+        self._tally = figures or Tally(clock)
         self._next = clock() + SHOWN_AFTER
         self._ended = False
 
@@ -287,10 +326,12 @@ class NotebookBar(_Timed):
     ----------
     clock : callable, default time.monotonic
         The time in seconds; a test gives its own.
+    figures : Tally or Count or None, default None
+        None makes a `Tally`.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(clock)
+    def __init__(self, clock: Callable[[], float] = time.monotonic, figures: Tally | Count | None = None) -> None:
+        super().__init__(clock, figures)
         self._handle: Any = None
 
     def finish(self, receipt: Receipt | None) -> None:
@@ -320,20 +361,23 @@ class NotebookBar(_Timed):
             self._handle.update(bundle, raw=True)
 
 
-def _bar(tally: Tally) -> Piece:
+def _bar(tally: Tally | Count) -> Piece:
     done = tally.fraction
+    line = _render.element("p", tally.line())
+    if done is None:  # of nobody knows how many: a bar would tell a lie
+        return _render.output(_render.element("div", line, cls="nbf-progress"))
     part = _render.element("i", style=f"--sent:{done:.4f}")
     bar = _render.element(
         "div",
         part,
         cls="nbf-bar",
         role="progressbar",
-        aria_label="Upload",
+        aria_label=tally.label,
         aria_valuemin="0",
         aria_valuemax="100",
         aria_valuenow=f"{int(done * 100)}",
     )
-    return _render.output(_render.element("div", _render.element("p", tally.line()), bar, cls="nbf-progress"))
+    return _render.output(_render.element("div", line, bar, cls="nbf-progress"))
 
 
 class TextLine(_Timed):
@@ -343,10 +387,12 @@ class TextLine(_Timed):
     ----------
     clock : callable, default time.monotonic
         The time in seconds; a test gives its own.
+    figures : Tally or Count or None, default None
+        None makes a `Tally`.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(clock)
+    def __init__(self, clock: Callable[[], float] = time.monotonic, figures: Tally | Count | None = None) -> None:
+        super().__init__(clock, figures)
         self._line: Any = None
 
     def finish(self, receipt: Receipt | None) -> None:
@@ -364,15 +410,16 @@ class TextLine(_Timed):
 
     def _draw(self) -> None:
         if self._line is None:
-            self._line = _tqdm()
-        self._line.n = self._tally.fraction
+            self._line = _tqdm(measured=self._tally.fraction is not None)
+        self._line.n = self._tally.fraction or 0.0
         self._line.set_description_str(self._tally.line().text)
 
 
-def _tqdm() -> Any:
+def _tqdm(*, measured: bool) -> Any:
     """Make a line of tqdm that shows our words. Its monitor thread is left out: nothing may outlive the transfer."""
     from tqdm import tqdm
 
     line = type("Line", (tqdm,), {"monitor_interval": 0})
-    form = "{percentage:3.0f}% |{bar:24}| {desc}"  # of tqdm's own figures only the percentage: the others are in ours
+    # Of tqdm's own figures only the percentage: the others are in ours.
+    form = "{percentage:3.0f}% |{bar:24}| {desc}" if measured else "{desc}"
     return line(total=1.0, bar_format=form, file=sys.stderr, leave=False, dynamic_ncols=True)

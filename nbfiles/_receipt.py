@@ -26,6 +26,7 @@ _PLAN = (
     Column("block"),
     Column("target"),
 )
+_NAMED = 12  # variables that one note names
 # What this kernel has been told once and need not read again.
 _told: set[str] = set()
 
@@ -147,7 +148,7 @@ def uploaded(
         parts.append(_render.moment(words if words == "expired" else f"expires {words}", expires_at))
     if bound:
         parts.append("bound " + codes(bound))
-    below = _notes(notes)
+    below = drawn(notes)
     if local and "local" not in _told:
         _told.add("local")
         below = (_local_note(sent + reused), *below)
@@ -186,10 +187,92 @@ def planned(files: Sequence[Planned], *, notes: Sequence[Note | str] = ()) -> Re
     table = _render.grid(_PLAN, rows, "Files that would be uploaded") if files else NOTHING
     cut = f"{len(rows)} of {counted(len(files), 'file')}" if len(rows) < len(files) else ""
     below = _render.element("p", cut, cls="nbf-foot") if cut else NOTHING
-    return Receipt("plan", line, (*_notes(notes), table, below))
+    return Receipt("plan", line, (*drawn(notes), table, below))
 
 
-def deleted(*, count: int, freed: int, gone: int = 0, kept: int = 0, dead: Sequence[str] = ()) -> Receipt:
+def plan(*, count: int, size: int, notes: Sequence[Note | str] = ()) -> Receipt:
+    """Make the receipt of a deletion that is about to happen."""
+    return Receipt("plan", _render.element("b", plan_line(count, size)), drawn(notes))
+
+
+def plan_line(count: int, size: int) -> str:
+    """Say what a deletion will take: ``Plan: delete 14 files, 1.21 GB``."""
+    return f"Plan: delete {counted(count, 'file')}, {_render.size(size)}" if count else "Nothing to delete"
+
+
+def plan_notes(
+    *,
+    going: int,
+    dead: Sequence[str] = (),
+    others: int = 0,
+    staying: int = 0,
+    missing: Sequence[str] = (),
+    alike: int = 0,
+) -> list[Note]:
+    """Say what a person should know before files are deleted.
+
+    Parameters
+    ----------
+    going : int
+        Files that will go.
+    dead : sequence of str, default ()
+        Variables that hold their ids.
+    others : int, default 0
+        How many of them were not uploaded from here.
+    staying : int, default 0
+        Files that were asked for too and stay, since they were not uploaded from here.
+    missing : sequence of str, default ()
+        Variables, or ids, of files that are not there any more.
+    alike : int, default 0
+        Files that stay because only their name and size are known to be another's.
+    """
+    notes = list[Note]()
+    if going and dead:
+        holds = ". This variable will hold a dead id: " if len(dead) == 1 else ". These variables will hold dead ids: "
+        notes.append(Note("Cannot be undone" + holds + _some(dead)))
+    elif going:
+        notes.append(Note("Cannot be undone"))
+    if others:
+        many = "None of them was" if others == going else f"{others:,} of them {_was(others)} not"
+        notes.append(Note("It was not uploaded here" if going == 1 else f"{many} uploaded here", warning=True))
+    if staying:
+        words = f"{staying:,} more {_was(staying)} not uploaded here and {'stays' if staying == 1 else 'stay'}; "
+        notes.append(Note(words + code("--all") + " (" + code("all=True") + ") takes them too"))
+    if missing:
+        notes.append(Note(_some(missing) + f" {_was(len(missing))} gone already"))
+    if alike:
+        is_ = "has the name and size of another file and stays" if alike == 1 else (
+            "have the name and size of another file and stay"
+        )  # fmt: skip
+        notes.append(Note(f"{alike:,} more {is_}: whether the bytes are equal, the server does not tell"))
+    return notes
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _some(names: Sequence[str]) -> Piece:
+    """Show the first of `names`, and how many more there are."""
+    more = len(names) - _NAMED
+    return codes(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def kept_all() -> Receipt:
+    """Make the receipt of a deletion that a person said no to."""
+    return Receipt("done", _render.piece("All files are kept"))
+
+
+def deleted(
+    *,
+    count: int,
+    freed: int,
+    gone: int = 0,
+    kept: int = 0,
+    unclear: int = 0,
+    untouched: int = 0,
+    dead: Sequence[str] = (),
+) -> Receipt:
     """Make the receipt of a deletion.
 
     Parameters
@@ -202,17 +285,25 @@ def deleted(*, count: int, freed: int, gone: int = 0, kept: int = 0, dead: Seque
         Files that did not exist any more.
     kept : int, default 0
         Files that could not be deleted.
+    unclear : int, default 0
+        Files that were asked for when the deletion was stopped, and of which no answer came.
+    untouched : int, default 0
+        Files whose turn had not come when it was stopped.
     dead : sequence of str, default ()
         Variables that hold ids of files that are no more.
     """
     parts: list[Piece | str] = [f"{count:,} deleted", f"{_render.size(freed)} freed"]
     if gone:
-        parts.append(f"{gone:,} {'was' if gone == 1 else 'were'} already gone")
+        parts.append(f"{gone:,} {_was(gone)} already gone")
     if kept:
         parts.append(f"{kept:,} could not be deleted")
+    if unclear:
+        parts.append(f"{unclear:,} asked for, without an answer")
+    if untouched:
+        parts.append(f"{untouched:,} not touched")
     if dead:
-        parts.append(codes(dead) + (" is dead now" if len(dead) == 1 else " are dead now"))
-    return Receipt("failed" if kept else "done", _render.dotted(parts))
+        parts.append(_some(dead) + (" is dead now" if len(dead) == 1 else " are dead now"))
+    return Receipt("failed" if kept or unclear or untouched else "done", _render.dotted(parts))
 
 
 def switched(*, local: bool) -> Receipt:
@@ -239,6 +330,33 @@ def renamed(asked: str, stored: str) -> Note:
     return Note(code(asked) + " is stored as " + code(stored), warning=True)
 
 
+def sent_anew(name: str, expired_at: datetime, now: datetime) -> Note:
+    """Note that an unchanged file was sent again, because the one that was there has expired."""
+    when = _render.moment(_render.ago(expired_at, now), expired_at)
+    return Note(code(name) + " had been uploaded before and expired " + when + "; it was sent anew")
+
+
+def ends(names: Sequence[str], first: datetime, now: datetime) -> Note:
+    """Warn that the files whose ids `names` hold end soon, the first of them at `first`."""
+    when = _render.moment(_render.until(first, now), first)
+    if len(names) == 1:
+        return Note(codes(names) + " will be dead " + when + ", when its file expires", warning=True)
+    return Note(_some(names) + " will be dead within a day, the first " + when + ": their files expire", warning=True)
+
+
+def expired(names: Sequence[str]) -> Note:
+    """Warn that the files whose ids `names` hold have expired."""
+    words = " is dead: its file has expired" if len(names) == 1 else " are dead: their files have expired"
+    return Note(_some(names) + words, warning=True)
+
+
+def dead(names: Sequence[str]) -> Note:
+    """Warn that no file has the ids that `names` hold."""
+    one = len(names) == 1
+    words = " holds an id that is not there" if one else " hold ids that are not there"
+    return Note(_some(names) + words + ": deleted, or of another place", warning=True)
+
+
 def error_line(error: BaseException, *, colour: bool = True) -> str:
     """Return `error` as one line for a terminal or a cell's error stream: the cause in bold red, the way out plain.
 
@@ -258,7 +376,8 @@ def error_line(error: BaseException, *, colour: bool = True) -> str:
     return f"{cause} {way_out}" if way_out else cause
 
 
-def _notes(notes: Sequence[Note | str]) -> tuple[Piece, ...]:
+def drawn(notes: Sequence[Note | str]) -> tuple[Piece, ...]:
+    """Draw notes, one piece each."""
     return tuple(_note(note if isinstance(note, Note) else Note(note)) for note in notes)
 
 

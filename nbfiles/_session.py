@@ -13,8 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbfiles import _credentials
+from nbfiles._bucket import ANTHROPIC_REQUESTS
+from nbfiles._bucket import shared as shared_bucket
 from nbfiles._client import LARGEST_PAGE, Client
-from nbfiles._config import LARGE_FILE_SIZE, NbFiles, Place, check_betas, expiry, place, settings
+from nbfiles._config import ANTHROPIC, LARGE_FILE_SIZE, NbFiles, Place, check_betas, expiry, place, settings
 from nbfiles._errors import Error, FileTooLargeError, InputError, ResponseError
 from nbfiles._ledger import shared
 from nbfiles._local_process import LOCAL
@@ -26,6 +28,7 @@ from nbfiles._transfer import TransferManager
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from nbfiles._bucket import Bucket
     from nbfiles._credentials import Credential, Secret
     from nbfiles._events import Observer
     from nbfiles._ledger import Account, Pending
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-DEFAULT_JOBS = 8
+DEFAULT_JOBS = 8  # of those who do not find the number by trying
 MOST_JOBS = 64
 MOST_PAGES = 100_000
 
@@ -47,7 +50,7 @@ class How:
     expires : int or None, default None
         Seconds; None for never, whatever the settings say.
     jobs : int or None, default None
-        Files at the same time; None leaves it to the session.
+        Files at the same time; None leaves it to the settings, and if they say nothing, it is found by trying.
     timeout : float or None, default None
         Seconds a file may take in all.
     retry : bool, default True
@@ -295,25 +298,37 @@ class Session:
     def run(self, tasks: Sequence[Task[T]], observer: Observer, how: How | None = None) -> list[T | Error]:
         """Do `tasks`, and return their results or errors in their order."""
         with _closing(tasks) as ready:
-            manager = self._manager(how, len(tasks))
+            manager = self._manager(how)
             ready.pop_all()
         return manager.run(tasks, observer)
 
     async def run_async(self, tasks: Sequence[Task[T]], observer: Observer, how: How | None = None) -> list[T | Error]:
         """Do `tasks` while the running loop goes on."""
         with _closing(tasks) as ready:
-            manager = self._manager(how, len(tasks))
+            manager = self._manager(how)
             ready.pop_all()
         return await manager.run_async(tasks, observer)
 
-    def _manager(self, how: How | None, count: int) -> TransferManager:
+    def _manager(self, how: How | None) -> TransferManager:
         how = how or How()
         how.check()
         jobs = how.jobs if how.jobs is not None else self.config.jobs  # which its trait keeps within bounds
         where, credential = self.find()
         where = replace(where, betas=tuple(dict.fromkeys((*where.betas, *check_betas(how.betas)))))
         connect = partial(_connect, where, credential)
-        return TransferManager(connect, jobs=min(jobs or DEFAULT_JOBS, max(1, count)), patience=self.patience)
+        return TransferManager(connect, jobs=jobs, patience=self.patience, bucket=self._bucket(where, credential))
+
+    def requests_per_minute(self, where: Place) -> int:
+        """Return how many requests a minute `where` is asked at most; 0 if they are not counted."""
+        most = self.config.requests_per_minute
+        if most is None:
+            most = ANTHROPIC_REQUESTS if where.base_url == ANTHROPIC else 0
+        return most
+
+    def _bucket(self, where: Place, credential: Credential) -> Bucket | None:
+        """Return what keeps this process within the requests a minute of this place and key; None if nothing does."""
+        most = self.requests_per_minute(where)
+        return shared_bucket(where.base_url, credential.fingerprint, most) if most else None
 
 
 _said = set[str]()  # notes that a kernel shows once

@@ -65,6 +65,8 @@ class Row:
         Its hash, with the algorithm's name: ``"blake3:..."``.
     error : str, default ""
         Why it failed.
+    id : str, default ""
+        The id of a file of which nothing else is known; that of a file with metadata stands there.
     """
 
     metadata: FileMetadata | None
@@ -77,6 +79,7 @@ class Row:
     source: str = ""
     digest: str = ""
     error: str = ""
+    id: str = ""
 
     @classmethod
     def of(cls, metadata: FileMetadata, **ours: str) -> Self:
@@ -97,6 +100,7 @@ class _Look:
     headline: str = ""
     shown: tuple[str, ...] = UPLOADED
     local: bool = False
+    notes: tuple[Piece, ...] = ()
 
 
 class FileTable(pd.DataFrame):
@@ -123,7 +127,12 @@ class FileTable(pd.DataFrame):
 
 
 def file_table(
-    rows: Iterable[Row], *, headline: str = "", shown: tuple[str, ...] = UPLOADED, local: bool = False
+    rows: Iterable[Row],
+    *,
+    headline: str = "",
+    shown: tuple[str, ...] = UPLOADED,
+    local: bool = False,
+    notes: Sequence[Piece] = (),
 ) -> FileTable:
     """Make the table of `rows`.
 
@@ -137,6 +146,8 @@ def file_table(
         The columns to show, of `COLUMNS`. The frame holds all of them. ``error`` is added when a row has one.
     local : bool, default False
         Whether the files are in the local Files API; the table says so.
+    notes : sequence of Piece, default ()
+        What to know, between the headline and the table.
 
     Returns
     -------
@@ -145,7 +156,7 @@ def file_table(
     """
     given = list(rows)
     table = FileTable(_columns(given), columns=list(COLUMNS), copy=False)
-    table._look = _Look(headline, shown, local)  # noqa: SLF001  # no constructor of its own: pandas calls it too
+    table._look = _Look(headline, shown, local, tuple(notes))  # noqa: SLF001  # no constructor of its own: pandas calls it too
     return table
 
 
@@ -156,7 +167,7 @@ def _columns(rows: Sequence[Row]) -> dict[str, Any]:
     """Turn `rows` into one array a column, which is what pandas is quick at."""
     files = [row.metadata for row in rows]
     text = {
-        "id": [file.id if file else "" for file in files],
+        "id": [file.id if file else row.id for file, row in zip(files, rows, strict=True)],
         "filename": [row.filename for row in rows],
         "mime_type": [row.mime_type for row in rows],
         "type": [file.type if file else "" for file in files],
@@ -201,6 +212,7 @@ def _drawn(table: pd.DataFrame, look: _Look, now: datetime) -> Piece:
     hidden = [name for name in places if name not in shown]
     return _render.output(
         _headline(look.headline),
+        *look.notes,
         _render.grid(columns, rows, label),
         _footer(len(table), len(picked), hidden, local=look.local, failed=len(failed)),
     )

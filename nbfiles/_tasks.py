@@ -499,8 +499,10 @@ class Settle(_Repeatable[tuple["FileMetadata", ...]]):
         began = time.monotonic() - (datetime.now(UTC) - pending.began).total_seconds()
         found = Lookup(pending.name, pending.size, began, self._account.taken).matches(client)
         if len(found) == 1:
-            self._account.adopt(_known(found[0], pending, digest="", expires_at=found[0].expires_at), pending.number)
-        elif not found:
+            known = _known(found[0], pending, digest="", expires_at=found[0].expires_at)
+            if not self._account.adopt(known, pending.number):
+                found = []  # another upload's, as it has turned out
+        if not found:
             self._account.drop(pending.number)
         return tuple(found)
 

@@ -8,6 +8,10 @@
         ├─ cuts the line of whoever is late   ──>      │  done                                         │
         └─ Ctrl-C or cancel: cuts every line  ──>      └── Done / Failed              next attempt <───┘
 
+How many workers there are, and when they may send, `_pace.py` and `_gate.py` say. A worker that takes a task hires
+others while there are tasks and room, and one that is too many goes. The waiter is woken when a worker ends and reads
+the events in between twenty times a second: to be woken for each would cost as much as sending a small file.
+
 Threads with ``httpx.Client`` beat asyncio here, and leave the kernel's loop alone (measured: 2-3 ms at worst). Waking a
 thread that is blocked in a socket takes ``shutdown`` on that socket: closing the client does not do it.
 """
@@ -19,6 +23,7 @@ import contextlib
 import socket
 import threading
 import time
+from collections import deque
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,17 +45,21 @@ from nbfiles._errors import (
     UnknownOutcomeError,
 )
 from nbfiles._events import Checking, Done, Event, Failed, Observer, Progress, Queued, Retrying
+from nbfiles._gate import Gate
 from nbfiles._names import visible
+from nbfiles._pace import Pace
 from nbfiles._tasks import Patience, Task, Turn, Upload, unreached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from nbfiles._bucket import Bucket
     from nbfiles._client import Client, Trace
 
 T = TypeVar("T")
 
 _NEVER = float("inf")
+_TICK = 0.05  # seconds between two looks at the events
 
 
 class Line:
@@ -109,6 +118,11 @@ class Line:
         with self._lock:
             self._deadline = _NEVER
 
+    def left(self) -> float:
+        """Return the seconds that the attempt still has."""
+        with self._lock:
+            return max(0.0, self._deadline - time.monotonic())
+
     def limit(self, seconds: float) -> None:
         """Let the attempt have no more than `seconds` from now, and no more than it had."""
         with self._lock:
@@ -134,15 +148,29 @@ class TransferManager:
     ----------
     connect : callable
         ``connect(trace)`` returns a new `Client`; called once in each worker.
-    jobs : int, default 8
-        Workers at the most.
+    jobs : int or None, default None
+        Workers at the most; None finds the number by trying (see `Pace`).
     patience : Patience
+    bucket : Bucket or None, default None
+        Keeps all runs together within a number of requests a minute; None sends as fast as it goes.
     """
 
-    def __init__(self, connect: Callable[[Trace], Client], *, jobs: int = 8, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        connect: Callable[[Trace], Client],
+        *,
+        jobs: int | None = None,
+        patience: Patience | None = None,
+        bucket: Bucket | None = None,
+    ) -> None:
         self._connect = connect
         self._jobs = jobs
         self._patience = patience or Patience()
+        self._bucket = bucket
+
+    def _start(self, tasks: Sequence[Task[Any]], observer: Observer) -> _Run:
+        pace = Pace(self._jobs)
+        return _Run(tasks, self._connect, observer, pace=pace, bucket=self._bucket, patience=self._patience)
 
     def run(self, tasks: Sequence[Task[T]], observer: Observer) -> list[T | Error]:
         """Do every task; return their results or errors in the order of `tasks`.
@@ -150,11 +178,11 @@ class TransferManager:
         Ctrl-C, or an exception of `observer`, cancels what is under way, waits for at most `Patience.grace` seconds
         and goes on to the caller. Workers that sit in DNS or in a handshake end by themselves within 5 s.
         """
-        run = _Run(tasks, self._connect, self._jobs, self._patience, observer)
+        run = self._start(tasks, observer)
         try:
             run.start()
             while not run.ended:
-                run.pump(0.1)
+                run.pump(_TICK)
         except BaseException:
             run.cancel()
             until = time.monotonic() + self._patience.grace
@@ -166,14 +194,14 @@ class TransferManager:
     async def run_async(self, tasks: Sequence[Task[T]], observer: Observer) -> list[T | Error]:
         """Do the same while the running loop goes on; cancelling the awaiting task cancels the transfers."""
         loop, wake = asyncio.get_running_loop(), asyncio.Event()
-        run = _Run(tasks, self._connect, self._jobs, self._patience, observer)
+        run = self._start(tasks, observer)
         run.wake = lambda: loop.call_soon_threadsafe(wake.set)
         try:
             run.start()
             while not run.ended:
                 # Not `asyncio.wait_for`: in Python 3.11 it forgets a cancel that comes together with an event.
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(0.1):
+                    async with asyncio.timeout(_TICK):
                         await wake.wait()
                 wake.clear()
                 run.pump(0)
@@ -195,26 +223,31 @@ class _Run:
         self,
         tasks: Sequence[Task[Any]],
         connect: Callable[[Trace], Client],
-        jobs: int,
-        patience: Patience,
         observer: Observer,
+        *,
+        pace: Pace,
+        bucket: Bucket | None,
+        patience: Patience,
     ) -> None:
         self._tasks = tasks
         self._connect = connect
+        self._pace = pace
+        self._bucket = bucket
         self._patience = patience
         self._observer = observer
         self._tick: Callable[[], None] | None = getattr(observer, "tick", None)
         self._waiting = SimpleQueue[int]()
-        self._events: SimpleQueue[Event | None] = SimpleQueue()  # None: a worker has ended
+        self._events: deque[Event | None] = deque()  # None: a worker has ended
+        self._news = threading.Event()  # a worker has ended
         self._results: list[Any] = [None] * len(tasks)
         self._stop = threading.Event()
         self._hopeless: Error | None = None  # what the tasks still waiting would run into as well
-        self._lines = [Line() for _ in range(min(jobs, len(tasks)))]
-        self._threads = [
-            threading.Thread(target=self._work, args=(line,), name=f"nbfiles-{number}", daemon=True)
-            for number, line in enumerate(self._lines)
-        ]
-        self._working = len(self._threads)
+        self._crew = threading.Lock()  # over the next four
+        self._lines: list[Line] = []
+        self._threads: list[threading.Thread] = []
+        self._hired = 0  # workers that may take another task
+        self._started = 0
+        self._ended = 0  # as far as the waiter has heard
         self.wake: Callable[[], Any] | None = None
 
     # -- the waiter's side -------------------------------------------------------------------------------------------
@@ -222,26 +255,27 @@ class _Run:
     @property
     def ended(self) -> bool:
         """Whether every worker has ended."""
-        return self._working == 0
+        return self._ended == self._started  # who hires has not ended
 
     def start(self) -> None:
-        """Queue the tasks and start the workers."""
+        """Queue the tasks and hire the first worker."""
         for number, task in enumerate(self._tasks):
             self._waiting.put(number)
             self._observer(Queued(number, task.name, task.size))
-        for thread in self._threads:
-            thread.start()
+        with self._crew:
+            self._hire()
 
     def pump(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds for an event, tell the observer all there are, and cut the lines of the late."""
-        with contextlib.suppress(Empty):
-            event = self._events.get(timeout=timeout) if timeout else self._events.get_nowait()
-            while True:
-                if event is None:
-                    self._working -= 1
-                else:
-                    self._observer(event)
-                event = self._events.get_nowait()
+        """Wait up to `timeout` seconds for a worker to end, tell the observer all events, cut the lines of the late."""
+        if timeout:
+            self._news.wait(timeout)
+        self._news.clear()
+        while self._events:
+            event = self._events.popleft()
+            if event is None:
+                self._ended += 1
+            else:
+                self._observer(event)
         if self._tick is not None:
             self._tick()
         now = time.monotonic()
@@ -251,7 +285,9 @@ class _Run:
     def cancel(self) -> None:
         """Stop everything: no new attempt, no new task, and nobody blocks in a socket."""
         self._stop.set()
-        for line in self._lines:
+        with self._crew:  # nobody is hired any more
+            lines = tuple(self._lines)
+        for line in lines:
             line.cancel()
         self._drain()
 
@@ -279,22 +315,64 @@ class _Run:
         except Empty:
             return None
 
-    def _tell(self, event: Event | None) -> None:
-        self._events.put(event)
+    def _another(self) -> int | None:
+        """Return another task, and hire whom there is work for; None sends the worker home."""
+        with self._crew:
+            if not self._stop.is_set() and self._hired <= self._pace.jobs and (number := self._next()) is not None:
+                self._hire_more()
+                return number
+            self._hired -= 1
+            return None
+
+    def _hire_more(self) -> None:
+        """Hire two, so that many are soon there. Where the system has no thread to spare, fewer will do."""
+        with contextlib.suppress(RuntimeError):
+            self._hire()
+            self._hire()
+
+    def _hire(self) -> None:
+        """Start one worker with the next task, if there is one and room for it."""
+        if self._stop.is_set() or self._hired >= self._pace.jobs or (number := self._next()) is None:
+            return
+        line = Line()
+        name = f"nbfiles-{self._started}"
+        thread = threading.Thread(target=self._work, args=(line, number), name=name, daemon=True)
+        try:
+            thread.start()
+        except BaseException:
+            self._waiting.put(number)
+            raise
+        self._lines.append(line)
+        self._threads.append(thread)
+        self._started += 1
+        self._hired += 1
+
+    def _tell(self, event: Event) -> None:
+        self._events.append(event)
+
+    def _tell_end(self) -> None:
+        self._events.append(None)
+        self._news.set()
         wake = self.wake
         if wake is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
                 wake()
 
-    def _work(self, line: Line) -> None:
-        """Take tasks until there are none; one client, so one warm connection."""
+    def _work(self, line: Line, first: int) -> None:
+        """Do the task `first`, then others until there are none, or too many who do; one client, so one connection."""
+        gate = Gate(self._pace, self._bucket, self._patience.longest_wait, stop=self._stop, left=line.left)
         client: Client | None = None
         try:
-            while not self._stop.is_set() and (number := self._next()) is not None:
+            with self._crew:
+                self._hire_more()
+            number: int | None = first
+            while number is not None:
                 task = self._tasks[number]
                 try:
-                    client = client or self._connect(line.trace)
-                    self._results[number] = self._perform(number, task, client, line)
+                    if client is None:
+                        client = self._connect(line.trace)
+                        client.gate = gate
+                    self._results[number] = self._perform(number, task, client, line, gate)
                 except BaseException as error:  # noqa: BLE001  # it belongs to the waiter, whatever it is
                     if isinstance(error, _HOPELESS) and not isinstance(error, DeadlineError):
                         self._hopeless = error
@@ -302,22 +380,30 @@ class _Run:
                     self._tell(Failed(number, error))
                 finally:
                     task.close()
+                number = self._another()
         finally:
+            gate.close()
             if client is not None:
                 client.close()
-            self._tell(None)
+            self._tell_end()
 
-    def _perform(self, number: int, task: Task[Any], client: Client, line: Line) -> Any:
+    def _perform(self, number: int, task: Task[Any], client: Client, line: Line, gate: Gate) -> Any:
         """Try until it is done, may not be repeated, or time is up."""
         if self._hopeless is not None:
             raise self._hopeless
+        attempt = 0
+
+        def waits(delay: float, reason: str) -> None:
+            self._tell(Retrying(number, reason, delay, max(attempt, 1), self._patience.attempts))
+
+        if not gate.enter(_NEVER, waits):  # before the task's time begins: others' waits are not its own
+            raise ConnectionFailedError("it was cancelled")
         limit = self._patience.limit(task.size) if task.timeout is None else task.timeout
         end = time.monotonic() + limit
-        attempt = 0
         while True:
             attempt += 1
             line.begin(end)
-            sent = _Counter(number, task.size, self._tell)
+            sent = _Counter(number, task.size, self._tell, self._pace)
             turn = Turn(
                 attempt,
                 self._patience,
@@ -338,14 +424,16 @@ class _Run:
             else:
                 if isinstance(task, Upload):
                     self._tell(Done(number, result, sent.value))
+                self._pace.finished()
                 return result
             finally:
                 line.end()
+                gate.leave()
             delay = self._delay(task, failure, attempt, end)
             if delay is None:
                 raise failure
             self._tell(Retrying(number, failure.cause, delay, attempt + 1, self._most(failure)))
-            if self._stop.wait(delay):
+            if self._stop.wait(delay) or not gate.enter(end, waits):
                 raise failure
 
     def _most(self, failure: Error) -> int:
@@ -367,7 +455,7 @@ class _Run:
             useless = isinstance(failure, RateLimitError) and asked is None and not failure.should_retry
             if useless or failure.should_retry is False:
                 return None
-        delay = self._patience.wait(attempt, asked)
+        delay = max(self._patience.wait(attempt, asked), self._pace.held())
         return delay if time.monotonic() + delay < end else None
 
 
@@ -385,11 +473,12 @@ _HOPELESS = (
 class _Counter:
     """Tells of progress, and remembers the latest count."""
 
-    def __init__(self, transfer: int, size: int, tell: Callable[[Event], None]) -> None:
-        self._transfer, self._size, self._tell = transfer, size, tell
+    def __init__(self, transfer: int, size: int, tell: Callable[[Event], None], pace: Pace) -> None:
+        self._transfer, self._size, self._tell, self._pace = transfer, size, tell, pace
         self.value = 0
 
     def __call__(self, sent: int) -> None:
+        self._pace.moved(sent - self.value)
         self.value = sent
         self._tell(Progress(self._transfer, sent, self._size))
 

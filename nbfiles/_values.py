@@ -48,6 +48,15 @@ def read_mime_type(flag: str, text: str) -> str:
         raise InputError(f"{flag}: {error}") from None
 
 
+def read_mime_glob(flag: str, text: str) -> str:
+    """Read what types are to match: ``image/png``, or with stars, ``image/*``."""
+    if "*" not in text:
+        return read_mime_type(flag, text)
+    if not re.fullmatch(r"[\w.+*-]+/[\w.+*-]+", text, re.ASCII):
+        raise InputError(f"{flag}: {shown(text)} is not a MIME type. Write it like image/png or image/*.")
+    return text
+
+
 def read_choice(choices: Sequence[str]) -> Callable[[str, str], str]:
     """Make the reader of an option that takes one of `choices`."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from distributed import Event, Semaphore, WorkerPlugin, get_worker
 
 from nbfiles import _credentials
+from nbfiles._bucket import shared
 from nbfiles._client import Client
 from nbfiles._credentials import Credential, Secret
 from nbfiles._errors import ConnectionFailedError, CredentialError, Error, FileTooLargeError
@@ -51,6 +52,8 @@ class Job:
         When the job began, on the server's clock.
     jobs : int
         Files sent at the same time, by all workers together.
+    requests : int
+        A minute, for each worker: its share of what the API grants them all. 0: not counted.
     limit : int
         Bytes that one file may have.
     expires, timeout, retry
@@ -61,6 +64,7 @@ class Job:
     place: Place
     began: datetime
     jobs: int
+    requests: int
     limit: int
     expires: int | None
     timeout: float | None
@@ -223,7 +227,8 @@ def _slot(job: Job, carrier: Carrier) -> Iterator[None]:
 def _upload(payload: Payload, job: Job, credential: Credential, carrier: Carrier) -> tuple[FileMetadata, str | None]:
     """Send the file with the engine of this package, and nothing written down: the notebook keeps the ledger."""
     upload = Upload(payload, expires=job.expires, timeout=job.timeout, retry=job.retry)
-    manager = TransferManager(lambda trace: Client(job.place, credential, trace=trace), jobs=1)
+    bucket = shared(job.place.base_url, credential.fingerprint, job.requests) if job.requests else None
+    manager = TransferManager(lambda trace: Client(job.place, credential, trace=trace), jobs=1, bucket=bucket)
     (result,) = manager.run([upload], _Watch(carrier))
     if isinstance(result, Error):
         raise result

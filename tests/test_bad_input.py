@@ -158,11 +158,6 @@ PASSWORD = (
             "--zip is for a folder, and a file is none. Leave it out (zip= in Python).",
             "",
         ),
-        (
-            "%files prune --older 7d",
-            "%files prune is not there yet; %files list, info, download and delete are",
-            "prune",
-        ),
         ("%files info nobody", "nobody is not defined", "nobody"),
         ("%files use elsewhere", "%files use takes one of local and anthropic", "elsewhere"),
     ],

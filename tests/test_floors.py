@@ -15,20 +15,24 @@ PACKAGE = Path(__file__).parents[1] / "nbfiles"
 ROOF = 99
 FLOORS = {
     "_errors": 0, "_events": 0,
-    "_names": 1,
+    "_names": 1, "_private_folder": 1,
     # Between two floors: the parts of which the module above them is made.
     "_words": 1.1, "_values": 1.2, "_options": 1.3, "_command": 1.4, "_reader": 1.5, "_caret": 1.5,
     "_grammar": 2, "_models": 2, "_render": 2,
+    "_generated": 2.5, "_duplicates": 2.5, "_holders": 2.5, "_content": 2.5,
     "_config": 3, "_credentials": 3, "_lock": 3, "_loop": 3, "_payload": 3, "_here": 3, "_resolve": 3, "_listing": 3,
-    "_arrival": 3, "_tls": 3, "_spool_folder": 3.5,
+    "_arrival": 3, "_ids": 3, "_reading": 3, "_pace": 3, "_bucket": 3, "_tls": 3, "_spool_folder": 3.5,
     "sources": 4, "_landing": 4, "_ledger": 4, "_lookup": 4, "_multipart": 4, "_answers": 4, "_local_process": 4,
-    "_client": 5, "_tasks": 5,
+    "_client": 5, "_tasks": 5, "_gate": 5,
+    "_watched": 5.5,
     "_transfer": 6,
     "_table": 7, "_accessor": 7, "_progress": 7, "_receipt": 7, "_session": 7,
     "_worker": 6.5, "_cluster": 7.3, "_results": 7.5, "_arguments": 7.5,
+    "_rounds": 7.6, "_deletion": 7.7, "_usage": 7.7,
     "_files": 8,
+    "widget": 8.5,
     "_commands": 9, "_completion": 9,
-    "_magics": 10, "widget": 10,
+    "_magics": 10,
     "__init__": 11,
     # Other processes: nobody imports them (their floor is the roof), and they import what is on floor 4 or below.
     "local": ROOF, "server": ROOF,

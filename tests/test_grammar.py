@@ -449,9 +449,6 @@ def test_other_mistakes_have_their_own_advice(parse, line, message):
     [
         ("upload", "--notebook as nb",
          "--notebook is not there yet; upload the notebook's file: %upload notebook.ipynb", "--notebook"),
-        ("files", "list --duplicates", "--duplicates is not there yet; leave it out", "--duplicates"),
-        ("files", "prune --older 7d",
-         "%files prune is not there yet; %files list, info, download and delete are", "prune"),
     ],
 )  # fmt: skip
 def test_what_has_not_landed_is_refused_at_its_place(magic, line, message, marked):
@@ -467,7 +464,7 @@ def test_what_has_landed_is_not_refused():
     """A line of what is there passes."""
     refuse_not_landed(parse_upload("df[df.x > 3] as big, data/*.csv --expires 7d --no-index --jobs 8"))
     refuse_not_landed(parse_files("delete file_011 -y"))
-    assert {"duplicates", "all"} == {o.key for o in _options.OPTIONS if not o.landed}
+    assert [] == [o.key for o in _options.OPTIONS if not o.landed]
 
 
 def test_python_values_are_checked_when_they_are_known():
@@ -486,7 +483,7 @@ def test_python_values_are_checked_when_they_are_known():
 def test_help_names_every_landed_option_and_its_examples_are_read(magic):
     """--help shows each option that is there and none that is not, and each of its examples is a valid line."""
     text = _options.help_text(magic)
-    places = [magic] if magic != "files" else [verb.name for verb in _options.VERBS if verb.landed]
+    places = [magic] if magic != "files" else [verb.name for verb in _options.VERBS]
     landed = {o.flag for place in places for o in _options.options_for(place) if o.landed}
     assert landed == set(re.findall(r"^  (--[a-z-]+)", text, re.MULTILINE))
     lines = [line.split("   ")[0].strip() for line in text.split("\n\n")[0].splitlines()]

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack, closing
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from nbfiles import _ledger
 from nbfiles._ledger import Known, Ledger, is_remote, shared
 
 FULL = os.environ.get("NBFILES_TRIALS") == "full"
-KILLS = 500 if FULL else 50
 DAMAGES = 300 if FULL else 30
 PDF = {"name": "report.pdf", "mime_type": "application/pdf", "size": 7}
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123457, tzinfo=UTC)
@@ -155,6 +154,98 @@ def test_forgotten(account):
     assert (False, [], {"file_1"}) == (account.may_hold(**PDF), same(account), account.taken(["file_1", "file_9"]))
 
 
+def ours(path):
+    """Return which of the files of `generations` a kernel that begins now takes for its own, and all the file holds."""
+    with closing(Ledger(path)) as ledger:
+        mine = ledger.account("p", "k").taken(GENERATIONS)
+    with closing(sqlite3.connect(path)) as file:
+        return mine, {id_.decode() for (id_,) in file.execute("SELECT id FROM files")}
+
+
+GENERATIONS = {
+    "for ever": None,
+    "with an end to come": timedelta(days=1),
+    "just expired": timedelta(seconds=-1),
+    "listed to the last": timedelta(days=-30),
+    "over": timedelta(days=-32),
+    "long over": timedelta(days=-800),
+}
+
+
+def test_what_is_over_goes(path):
+    """A file is ours for as long as the server may list it; then the next kernel forgets it, beside others that run."""
+    now = datetime.now(UTC)
+    with closing(Ledger(path)) as ledger:
+        account = ledger.account("p", "k")
+        for file_id, left in GENERATIONS.items():
+            account.record(known(file_id, expires=None if left is None else now + left))
+        number = account.begin(**PDF)
+        account.unknown(number)
+        assert set(GENERATIONS) == account.taken(GENERATIONS), "nothing goes while nobody begins"
+        kept = set(GENERATIONS) - {"over", "long over"}
+        assert (kept, kept) == ours(path)
+        assert (kept, [number]) == (account.taken(GENERATIONS), numbers(account)), (
+            "the older kernel sees it, and goes on"
+        )
+        assert works(account)
+
+
+def test_what_is_gone_goes(path, monkeypatch):
+    """A file that was deleted, or is not known any more, stays ours for 31 days, whenever it was to end."""
+    ends = {"none": None, "later": timedelta(days=80), "before": timedelta(days=-3)}
+    with closing(Ledger(path)) as ledger:
+        account = ledger.account("p", "k")
+        for file_id, left in ends.items():
+            account.record(known(file_id, expires=None if left is None else datetime.now(UTC) + left))
+        account.record(known("living"))
+        account.forget(ends)
+        account.forget(ends)
+    assert {*ends, "living"} == ours(path)[1]
+    for days, left in ((27, {*ends, "living"}), (29, {"none", "later", "living"}), (32, {"living"})):
+        with monkeypatch.context() as patch:
+            patch.setattr(_ledger, "KEPT_AFTER_END", timedelta(days=31 - days))  # as if so many days had passed
+            assert left == ours(path)[1]
+
+
+def test_uploaded_again(path, monkeypatch):
+    """A file that is recorded anew after it was gone has its new end, not the old one."""
+    with closing(Ledger(path)) as ledger:
+        account = ledger.account("p", "k")
+        account.record(known())
+        account.forget(["file_1"])
+        account.record(known())
+    monkeypatch.setattr(_ledger, "KEPT_AFTER_END", -timedelta(days=1))
+    with closing(Ledger(path)) as ledger:
+        assert [known()] == same(ledger.account("p", "k"))
+
+
+def test_no_opening_takes_long(path):
+    """However much is over, one opening removes a thousand rows, finds them by an index, and the next ones go on."""
+    with closing(Ledger(path)) as ledger:
+        ledger.account("p", "k").record(known("file_0"))
+    with closing(sqlite3.connect(path)) as file:
+        file.executemany(
+            "INSERT INTO files SELECT NULL, place, credential, ?, name, mime_type, size, digest, created_at, 0, 0"
+            " FROM files WHERE id = CAST('file_0' AS BLOB)",
+            [(f"old_{number}".encode(),) for number in range(2500)],
+        )
+        file.commit()
+        plan = file.execute("EXPLAIN QUERY PLAN SELECT number FROM files WHERE expires_at < 5 LIMIT 1000").fetchall()
+    assert "files_by_end" in str(plan)
+    assert [1501, 501, 1, 1] == [len(ours(path)[1]) for _ in range(4)]
+
+
+def test_what_is_known_of_a_place(account, path):
+    """Digests and what is gone are told by id, of this place only; a digest that is not known is left out."""
+    account.record(known())
+    account.record(known("file_2", digest=""))
+    account.record(known("file_3", digest="blake3:3"))
+    account.forget(["file_3"])
+    assert ({"file_1": "blake3:1", "file_3": "blake3:3"}, {"file_3"}) == (account.digests(), account.gone())
+    other = account._ledger.account("https://elsewhere.example default", "k1")
+    assert ({}, set()) == (other.digests(), other.gone())
+
+
 def test_many_ids(account):
     """As many ids may be asked for as a server's page holds, from an iterator too; none is fine."""
     account.record(known("file_7"))
@@ -216,7 +307,7 @@ def test_numbers(account):
 
 
 def test_rivals(account):
-    """Rivals have the same name and size and are under way; the two forms of an accent are one name to a server."""
+    """Rivals have the same name and size and are not over; the two forms of an accent are one name to a server."""
     mine = account.begin(**PDF | {"name": "\u00e9"})
     assert 0 == account.rivals(mine)
     account.begin(**PDF | {"name": "e\u0301", "mime_type": "text/plain"})
@@ -225,6 +316,8 @@ def test_rivals(account):
     lost = account.begin(**PDF | {"name": "\u00e9"})
     assert 2 == account.rivals(mine)
     account.unknown(lost)
+    assert 2 == account.rivals(mine), "nobody knows what became of it, so that a file may be its"
+    account.drop(lost)
     assert 1 == account.rivals(mine)
 
 
@@ -420,7 +513,7 @@ def test_two_kernels(ledger, path):
         assert 2 == len(locks(path))
         other.kill()
         other.wait()
-        assert (0, [theirs]) == (account.rivals(mine), numbers(account))
+        assert (1, [theirs]) == (account.rivals(mine), numbers(account))
         assert 1 == len(locks(path))
     assert account.adopt(known("file_2"), theirs)
     assert [] == account.pending()
@@ -488,7 +581,7 @@ say("after", account.rivals(mine), len(account.pending()), len(list(Path(sys.arg
 def test_fork(path, end):
     """A forked child is a kernel of its own: it takes nothing from its parent, and neither is dead to the other."""
     path.parent.mkdir(parents=True)
-    expected = {"child True 1 0 fine", "parent True 1 {'file_child'} fine", "after 0 1 1"}
+    expected = {"child True 1 0 fine", "parent True 1 {'file_child'} fine", "after 1 1 1"}
     assert expected == set(output(kernel(path, FORKS.format(end=end))))
     with closing(sqlite3.connect(path)) as file:
         assert [("ok",)] == file.execute("PRAGMA integrity_check").fetchall()
@@ -540,81 +633,6 @@ say(len(kept.taken(f"file_{n}" for n in range(30))), len(kept.pending()), ledger
     lines = output(kernel(path, "import warnings; warnings.simplefilter('ignore')" + code))
     assert ["0"] * 30 == lines[:30]
     assert ["30 0 fine"] == lines[30:]
-
-
-KILLED = """
-say("ready")
-input()
-account.begin(name="rival", mime_type="t", size=1)
-say("rival")
-turn = 0
-while True:
-    turn += 1
-    name = f"{sys.argv[2]}_{turn}"
-    number = account.begin(name=name, mime_type="t", size=2)
-    say(name, "begun")
-    if turn % 4 == 0:
-        account.drop(number)
-        say(name, "dropped")
-    elif turn % 4 == 1:
-        account.unknown(number)
-        say(name, "unknown")
-    elif turn % 4 == 2:
-        account.adopt(known(name), number)
-        say(name, "stored")
-    else:
-        account.record(known(name), number)
-        say(name, "stored")
-"""
-
-
-def test_killed(tmp_path):
-    """However often kernels are killed while they write, all that they were told is written is there, and in order."""
-    seed = random.randrange(1 << 32)
-    chance = random.Random(seed)
-    stored = 0
-    for trial in range(KILLS):
-        path, said = tmp_path / f"{trial}" / "ledger.sqlite", [tmp_path / f"{trial}.{me}" for me in "ab"]
-        with ExitStack() as ended:
-            kernels = []
-            for me, file in zip("ab", said, strict=True):
-                with file.open("wb") as out:
-                    kernels.append(ended.enter_context(kernel(path, KILLED, me, stdout=out)))
-                ended.callback(kernels[-1].kill)
-            for process, file in zip(kernels, said, strict=True):
-                assert becomes("ready\n", file.read_text, 20)
-                process.stdin.write("\n")
-                process.stdin.flush()
-            time.sleep(chance.uniform(0, 0.06))
-            kernels[0].kill()
-            kernels[0].wait()
-            assert becomes(True, lambda: "rival" in said[1].read_text(), 20)  # noqa: B023  # called at once
-            stored += _in_order(path, "a", said[0].read_text(), 1, seed)
-            kernels[1].kill()
-            kernels[1].wait()
-            stored += _in_order(path, "b", said[1].read_text(), 0, seed)
-        assert [path] == list(path.parent.iterdir()), seed
-    assert stored > KILLS, "the kernels hardly wrote: this proves nothing"
-
-
-def _in_order(path, me, said, living, seed):
-    """Look at what a killed kernel left, while `living` others write; return how many files it had stored."""
-    last = dict(line.split() for line in said.splitlines() if " " in line)
-    stored = {name for name, what in last.items() if what == "stored"}
-    unclosed = {name for name, what in last.items() if what in {"begun", "unknown"}}
-    # Done or not is only what it was doing when it died: something with its latest, or beginning the one after.
-    in_doubt = {f"{me}_{len(last)}", f"{me}_{len(last) + 1}"}
-    with closing(Ledger(path)) as ledger:
-        account = ledger.account("p", "k")
-        assert stored == account.taken(stored), seed
-        pending = {it.name for it in account.pending() if it.name.startswith(f"{me}_")}
-        assert set() == (pending ^ unclosed) - in_doubt, seed
-        assert set() == pending & account.taken(pending), seed  # each has the id that is its name
-        assert living == account.rivals(account.begin(name="rival", mime_type="t", size=1)), seed
-        assert 1 + living == len(locks(path)), seed
-        checked = ledger.run(lambda read: read.execute("PRAGMA integrity_check").fetchall())
-        assert ([("ok",)], "") == (checked, ledger.note), seed
-    return len(stored)
 
 
 # -- it never stops an upload ------------------------------------------------------------------------------------------
@@ -759,6 +777,29 @@ def test_interrupted(ledger, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         ledger.run(lambda write: interrupt(write.execute("DELETE FROM files")))
     assert ([known()], True, "") == (same(account), works(account), ledger.note)
+
+
+def test_interrupted_at_the_beginning(path, monkeypatch):
+    """Ctrl-C just after a transaction has begun ends that transaction, and not the ledger."""
+
+    class Interrupted(sqlite3.Connection):
+        now = False
+
+        def execute(self, statement, *values):
+            done = super().execute(statement, *values)
+            if self.now and statement.startswith("BEGIN"):
+                self.now = False
+                raise KeyboardInterrupt
+            return done
+
+    monkeypatch.setattr(_ledger, "_connect", lambda file: Interrupted(file, isolation_level=None))
+    with closing(Ledger(path)) as ledger:
+        account = ledger.account("p", "k")
+        account.record(known())
+        ledger._hold.connection.now = True
+        with pytest.raises(KeyboardInterrupt):
+            account.record(known("file_2"))
+        assert ([known()], True, "") == (same(account), works(account), ledger.note)
 
 
 def test_damaged_in_the_middle(ledger, path):

@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from doubles import Server, answers, breaks_off, kept, lists, lists_all, lost, metadata, stored
-from workbench import QUICK, Watch, big, pdf, send
+from workbench import QUICK, Watch, big, manager, pdf, send
 
 from nbfiles._errors import AmbiguousUploadError, APIError, BadRequestError, ConnectionFailedError, UnknownOutcomeError
 from nbfiles._events import Checking, Done, Retrying
 from nbfiles._ledger import Known, Ledger
 from nbfiles._models import FileMetadata
-from nbfiles._tasks import Upload
+from nbfiles._tasks import Settle, Upload
 
 NO = {"type": "error", "error": {"type": "api_error", "message": "no"}}
 
@@ -281,6 +281,27 @@ def test_a_rival_makes_it_ambiguous(account):
     account.begin(name="report.pdf", mime_type="application/pdf", size=5)
     with seen(account, lost) as (server, result, _):
         assert (AmbiguousUploadError, ("file_0000",), 1) == (type(result), result.ids, server.uploads)
+
+
+def test_an_upload_that_may_have_arrived_makes_it_ambiguous(account):
+    """A file that may be an earlier upload's, of which nobody knows whether it arrived, is not taken for this one."""
+    account.unknown(account.begin(name="report.pdf", mime_type="application/pdf", size=5))
+    listing = lists(metadata("file_earlier", created_at=seconds_ago(1)))
+    with seen(account, breaks_off(), listing=listing) as (server, result, _):
+        assert (AmbiguousUploadError, ("file_earlier",), 1) == (type(result), result.ids, server.uploads)
+    assert 2 == len(account.pending())
+
+
+def test_one_file_settles_one_upload(account, monkeypatch):
+    """Of two uploads that wait and the one file that is there, one is said to have arrived, and none waits any more."""
+    for _ in range(2):
+        account.unknown(account.begin(name="report.pdf", mime_type="application/pdf", size=5))
+    monkeypatch.setattr(account, "taken", lambda ids: set())  # each looks before the other is settled
+    with Server(lists(metadata("file_1", created_at=seconds_ago(1)))) as server:
+        tasks = [Settle(one, account) for one in account.pending()]
+        results = manager(server.url).run(tasks, Watch())
+    assert [["file_1"], []] == [[file.id for file in found] for found in results]
+    assert [] == account.pending()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import sqlite3
 import threading
+from datetime import UTC, datetime, timedelta
 
 import IPython
 import pandas as pd
@@ -451,6 +453,8 @@ LISTINGS = (
     ("", ["plot.csv", "c.png", "a.txt", "b.txt"]),
     ("--match '*.txt'", ["a.txt", "b.txt"]),
     ("--type image/png", ["c.png"]),
+    ("--type 'image/*'", ["c.png"]),
+    ("--type 'text/*' --larger 25B", ["a.txt", "b.txt"]),
     ("--larger 25B", ["a.txt", "b.txt"]),
     ("--larger 1KB", ["a.txt"]),
     ("--newer 1h", ["plot.csv", "c.png", "a.txt", "b.txt"]),
@@ -468,6 +472,14 @@ LISTINGS = (
 )
 
 
+def test_files_browse(filed):
+    """``%files browse`` returns a browser of the same files, which the notebook shows."""
+    browser = filed.do("browser = %files browse\nbrowser")
+    listed = filed.do("%files list --quiet\nimport nbfiles\nnbfiles.last")
+    assert sorted(listed["id"]) == sorted(browser.table["id"])
+    browser.close()
+
+
 def test_files_list(filed):
     """Every filter keeps what it says, in the order that is asked for, in a table of the same columns and dtypes."""
     for options, names in LISTINGS:
@@ -478,9 +490,10 @@ def test_files_list(filed):
 
 
 def test_files_info(filed):
-    """``info`` takes variables, ids, lists, tables and file names, each file once."""
+    """``info`` takes variables, ids, lists, tables and file names, each file once, and says who holds it."""
     filed.do("both = [a, b]\nheld = {'in': a}")
     ids = filed.names
+    holding = {"a": "a, both[0], held['in']", "b": "b, both[1]", "c": "c", "plot": "plot"}
     for asked, wanted in (
         ("a", ["a"]),
         (str(ids["b"]), ["b"]),
@@ -493,7 +506,7 @@ def test_files_info(filed):
     ):
         table = filed.do(f"%files info {asked}")
         assert [str(ids[name]) for name in wanted] == table["id"].tolist()
-        assert wanted == table["variable"].tolist()
+        assert [holding[name] for name in wanted] == table["variable"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -505,7 +518,9 @@ def test_files_info(filed):
         ("%files info file_local_x", "file_local_x: "),
         ("%files download a", "127.0.0.1 lets you download only files it made itself"),
         ("%files delete a", "there is nobody here to ask. Add -y to delete without asking."),
-        ("%files prune", "%files prune is not there yet"),
+        ("%files list --type '*.png'", "--type: *.png is not a MIME type. Write it like image/png or image/*."),
+        ("%files prune", "prune needs to be told what: --older, --larger, "),
+        ("%files prune --match a.txt", "there is nobody here to ask. Add -y to delete without asking."),
     ],
 )
 def test_files_that_cannot_be(filed, monkeypatch, local_api, line, message):
@@ -568,7 +583,13 @@ def test_files_delete(filed, monkeypatch, local_api):
     assert {ids["c"]} == local_api.stored_ids() & set(ids.values())
     filed.do("%files delete c -y --quiet")
     assert set() == local_api.stored_ids() & set(ids.values())
-    assert "no such file" in str(filed.run("%files delete c -y").error)
+    again = filed.run("%files delete c -y")
+    assert (None, ["gone"], True) == (
+        again.error,
+        again.value["status"].tolist(),
+        "c was gone already" in again.printed,
+    )
+    assert "no such file" in str(filed.run(f"%files delete {ids['c']} -y").error)
 
 
 def test_deleting_many_takes_their_count(filed, monkeypatch, local_api):
@@ -581,6 +602,132 @@ def test_deleting_many_takes_their_count(filed, monkeypatch, local_api):
     monkeypatch.setattr("builtins.input", lambda question: "21")
     filed.do("%files delete many")
     assert set() == ids & local_api.stored_ids()
+
+
+def said(ran):
+    return ran.printed.replace("\u00a0", " ")
+
+
+def test_a_list_is_not_everybodys_to_delete(filed, local_api):
+    """Of a list or a table only what was uploaded here goes, unless ``--all``; what is named goes whoever made it."""
+    other = FileId(add_generated("other.csv", b"1", dir=local_api.dir))
+    filed.names["both"] = [filed.names["a"], other]
+    ran = filed.run("%files delete both -y")
+    assert {"a.txt": "deleted", "other.csv": "kept"} == ran.value.set_index("filename")["status"].to_dict()
+    assert "1 more was not uploaded here and stays; --all (all=True) takes them too" in said(ran)
+    assert other in local_api.stored_ids()
+    ran = filed.run("%files delete both -y --all")
+    assert ["deleted", "gone"] == ran.value["status"].tolist()
+    assert other not in local_api.stored_ids()
+    assert "It was not uploaded here" in said(filed.run(f"%files delete {filed.names['plot']} --dry-run"))
+    filed.do("%files delete 'plot.csv' -y")
+    assert filed.names["plot"] not in local_api.stored_ids()
+
+
+def test_files_prune(filed, monkeypatch, local_api):
+    """``prune`` shows what the filters choose, asks, and deletes exactly that: of what was uploaded here."""
+    questions = []
+    monkeypatch.setattr("builtins.input", lambda question: (questions.append(question), "y")[1])
+    b, plot = filed.names["b"], filed.names["plot"]
+    ran = filed.run("%files prune --newer 1h --match '[bp]*'")
+    assert ["Delete 1 file? Type y to delete, anything else keeps all: "] == questions
+    assert "Plan: delete 1 file, 30 B" in said(ran)
+    assert "This variable will hold a dead id: b" in said(ran)
+    assert "1 more was not uploaded here and stays" in said(ran)
+    assert ([b], ["deleted"]) == (ran.value["id"].tolist(), ran.value["status"].tolist())
+    assert b not in local_api.stored_ids()
+    plan = filed.do("%files prune --match '*' --all --dry-run")
+    assert 1 == len(questions)
+    assert local_api.stored_ids() == set(plan["id"])
+    filed.do("%files prune --match '*' --all --quiet -y")
+    assert (set(), False) == (local_api.stored_ids(), plot in local_api.stored_ids())
+    assert "Nothing to delete" in said(filed.run("%files prune --match '*' -y"))
+
+
+def test_keeping_all_is_said(filed, monkeypatch, local_api):
+    """Whoever says no is told that nothing went, and gets no table."""
+    monkeypatch.setattr("builtins.input", lambda question: "no")
+    ran = filed.run("%files delete a")
+    assert (None, True) == (ran.value, "All files are kept" in ran.printed)
+    assert filed.names["a"] in local_api.stored_ids()
+
+
+def test_files_duplicates(filed, local_api):
+    """Equal files are shown below each other, those to keep first, and ``prune --duplicates`` deletes the others."""
+    filed.do("%upload a.txt as a --fresh --quiet\n%upload a.txt --fresh --quiet\n%upload a.txt --fresh --quiet")
+    table = filed.do("%files duplicates --mine")
+    assert ["keep", "duplicate", "duplicate", "duplicate"] == table["status"].tolist()
+    assert (filed.names["a"], "a") == tuple(table.loc[0, ["id", "variable"]])
+    assert "3 duplicates" in repr(table).replace("\u00a0", " ")
+    assert 4 == len(filed.do("%files list --duplicates"))
+    ran = filed.run("%files prune --duplicates -y")
+    assert set(table["id"][1:]) == set(ran.value["id"])
+    assert filed.names["a"] in local_api.stored_ids()
+    assert 0 == len(filed.do("%files duplicates"))
+
+
+def test_files_of_others_that_look_alike(filed, local_api):
+    """Of files that were not uploaded here only name, type and size are known, and that is said."""
+    for _ in range(2):
+        add_generated("same.csv", b"12", dir=local_api.dir)
+    table = filed.do("%files duplicates")
+    assert ["keep", "same name and size"] == table["status"].tolist()
+    assert "the server tells only name, type and size" in repr(table)
+    ran = filed.run("%files prune --duplicates --all -y")
+    assert "1 more has the name and size of another file and stays" in said(ran)
+
+
+def test_files_usage(filed):
+    """What is stored is added up, of all or of what was uploaded here."""
+    usage = filed.do("%files usage")
+    assert (4, 1) == (usage.files, usage.requests)
+    assert 3 == filed.do("%files usage --mine").files
+    filed.do("%config NbFiles.storage_limit = 4096")
+    assert "of 4.10 kB (" in said(filed.run("%files usage"))
+    assert "from NbFiles.storage_limit" in said(filed.run("%files usage"))
+
+
+def test_dead_variables_are_marked(filed):
+    """A list of everything says which variables hold ids that are no more; one that was cut says nothing of them."""
+    filed.do("%files delete a c -y --quiet")
+    assert "a, c hold ids that are not there: deleted, or of another place" in said(filed.run("%files"))
+    assert "not there" not in said(filed.run("%files --limit 3"))
+
+
+def test_an_id_that_ends_soon_is_warned_of(filed, place):
+    """Binding an id whose file expires within a day says so, and so does the list."""
+    assert "b will be dead in 2 hours, when its file expires" in said(filed.run("%files"))
+    (place / "d.txt").write_bytes(b"d")
+    ran = filed.run("%upload d.txt as d --expires 1h\n%upload d.txt as e --expires 1h --fresh")
+    assert "e will be dead in 1 hour, when its file expires" in said(ran)
+    assert "dead" not in said(filed.run("%upload d.txt as f --expires 2d"))
+
+
+def test_what_has_expired_is_sent_anew(filed, place, monkeypatch):
+    """Unchanged bytes whose file has expired are uploaded again, and the receipt says why."""
+    (place / "d.txt").write_bytes(b"d")
+    filed.do("%upload d.txt as d --expires 1h --quiet")
+    first = filed.names["d"]
+    later = (datetime.now(UTC) - timedelta(minutes=30)).timestamp() * 1e6
+    with sqlite3.connect(os.environ["NBFILES_LEDGER"]) as ledger:
+        ledger.execute("UPDATE files SET expires_at = ? WHERE id = ?", (int(later), str(first).encode()))
+    ran = filed.run("%upload d.txt as d --expires 1h")
+    assert "d.txt had been uploaded before and expired 30 min ago; it was sent anew" in said(ran)
+    assert first != filed.names["d"]
+    ran = filed.run("%upload d.txt as d --expires 1h")
+    assert ("reused" in ran.printed, "sent anew" in ran.printed) == (True, False)
+
+
+def test_a_response_is_downloaded(filed, place, local_api):
+    """``%files download`` takes a response in which Claude made files."""
+    made = add_generated("made.csv", b"1", dir=local_api.dir)
+    output = {"type": "code_execution_output", "file_id": made}
+    result = {"type": "code_execution_result", "content": [output]}
+    filed.names["response"] = {
+        "role": "assistant",
+        "content": [{"type": "code_execution_tool_result", "content": result}],
+    }
+    assert [place / "made.csv"] == [place / each for each in filed.do("%files download response")]
 
 
 def test_files_use(filed, monkeypatch, tmp_path, local_api):
@@ -636,7 +783,11 @@ def completing(shell, place):
         ("%%upload n.md as ", "i", ["ids"]),
         ("%%upload n.md ", "--exp", ["--expires"]),
         ("table = %upload ", "sal", ["sales", "sales.csv"]),
-        ("%files ", "", ["list", "info", "download", "delete", "pending", "use"]),
+        (
+            "%files ",
+            "",
+            ["list", "info", "download", "delete", "prune", "duplicates", "usage", "pending", "browse", "use"],
+        ),
         ("%files ", "dow", ["download"]),
         ("%files info ", "", ["ids", "report_id"]),
         ("%files info ", "rep", ["report_id"]),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HEAVY = ("pandas", "pyarrow", "httpx", "numpy", "starlette", "tqdm")
 # What `Files` has beyond the verbs, and what the module has beyond them.
 OF_A_CLIENT_ONLY = {"close"}
-OF_THE_MODULE_ONLY = {"login", "text", "use"}
+OF_THE_MODULE_ONLY = {"content", "generated", "login", "text", "use"}
 
 
 def public_functions(owner: object) -> dict[str, Callable[..., object]]:

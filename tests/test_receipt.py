@@ -36,6 +36,10 @@ def receipts(text: str) -> list[Receipt]:
         _receipt.switched(local=True),
         _receipt.planned([Planned(text, 5, text, text)], notes=[text]),
         _receipt.deleted(count=1, freed=5, dead=[text]),
+        _receipt.plan(count=1, size=5, notes=_receipt.plan_notes(going=1, dead=[text], missing=[text])),
+        _receipt.uploaded(sent=1, notes=[_receipt.sent_anew(text, NOW, NOW), _receipt.ends([text], NOW, NOW)]),
+        _receipt.uploaded(sent=1, notes=[_receipt.expired([text]), _receipt.dead([text, text])]),
+        _receipt.kept_all(),
     ]
 
 
@@ -144,11 +148,39 @@ def test_a_long_plan_is_cut() -> None:
         ({"count": 2, "freed": 5, "gone": 2, "kept": 1},
          "2 deleted · 5 B freed · 2 were already gone · 1 could not be deleted"),
         ({"count": 2, "freed": 5, "dead": ["a", "b[0]"]}, "2 deleted · 5 B freed · a, b[0] are dead now"),
+        ({"count": 3, "freed": 5, "unclear": 2, "untouched": 25},
+         "3 deleted · 5 B freed · 2 asked for, without an answer · 25 not touched"),
     ],
 )  # fmt: skip
 def test_a_deletion_counts_each_outcome(facts: dict, expected: str) -> None:
     """After a deletion each outcome is counted, and the variables that hold dead ids are named."""
     assert expected == said(_receipt.deleted(**facts))
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"going": 3}, ["Cannot be undone"]),
+        ({"going": 0, "dead": []}, []),
+        ({"going": 2, "dead": ["a"]}, ["Cannot be undone. This variable will hold a dead id: a"]),
+        ({"going": 2, "dead": [f"v{number}" for number in range(14)]},
+         [("Cannot be undone. These variables will hold dead ids: v0, v1, v2, v3, v4, v5, v6, v7, v8, v9, v10, v11 "
+          "and 2 more")]),
+        ({"going": 1, "others": 1}, ["Cannot be undone", "It was not uploaded here"]),
+        ({"going": 2, "others": 2}, ["Cannot be undone", "None of them was uploaded here"]),
+        ({"going": 3, "others": 2}, ["Cannot be undone", "2 of them were not uploaded here"]),
+        ({"going": 0, "staying": 2},
+         ["2 more were not uploaded here and stay; --all (all=True) takes them too"]),
+        ({"going": 0, "missing": ["a", "b"]}, ["a, b were gone already"]),
+        ({"going": 0, "alike": 2},
+         [("2 more have the name and size of another file and stay: "
+          "whether the bytes are equal, the server does not tell")]),
+    ],
+)  # fmt: skip
+def test_a_plan_says_what_to_know_before(facts: dict, expected: list[str]) -> None:
+    """A plan names the variables it will leave dead, what was not uploaded here, and what stays and why."""
+    notes = _receipt.plan_notes(**facts)
+    assert expected == [piece.text.strip().replace("\u00a0", " ") for piece in _receipt.drawn(notes)]
 
 
 def test_the_page_reads_without_styles() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import sqlite3
 import warnings
 
+import nbformat
 import pandas as pd
 import pytest
 from doubles import Server, answers, breaks_off, lists_all, lost, silent
 from kernels import Kernel
+from nbclient import NotebookClient
 from shells import fresh_shell
 from workbench import QUICK
 
@@ -129,30 +132,39 @@ def test_python_reuses_too(local_api, tmp_path):
     assert first != files.upload(b"hello", name="a.txt", fresh=True)
 
 
-def test_a_notebook_that_is_run_again(tmp_path, local_api):
-    """A notebook of ten uploads that is run again stores nothing; after one file changed, one."""
-    place = {"ANTHROPIC_BASE_URL": local_api.base_url, "ANTHROPIC_API_KEY": local_api.api_key}
-
-    def run_all() -> list[str]:
-        with Kernel(tmp_path / "kernel", **place) as kernel:
-            cells = ["%load_ext nbfiles", "import pandas as pd; df = pd.read_csv('0.csv')"]
-            cells += [f"%upload {number}.csv as x{number}" for number in range(5)]
-            cells += [f"%upload df * {number} as y{number} --name y{number}.csv" for number in range(5)]
-            for cell in cells:
-                kernel.do(cell)
-            return kernel.do("[str(i) for i in (x0, x1, x2, x3, x4, y0, y1, y2, y3, y4)]").value
-
-    work = tmp_path / "kernel" / "work"
-    work.mkdir(parents=True)
+def test_a_notebook_that_is_run_again(tmp_path, local_api, monkeypatch):
+    """A notebook of ten uploads that is run again, saved in between, stores nothing; after one file changed, one."""
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", local_api.base_url)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", local_api.api_key)
+    monkeypatch.setenv("IPYTHONDIR", os.fspath(tmp_path / "ipython"))
     for number in range(5):
-        (work / f"{number}.csv").write_text(f"a,b\n{number},2\n")
-    ids = run_all()
+        (tmp_path / f"{number}.csv").write_text(f"a,b\n{number},2\n")
+    cells = ["%load_ext nbfiles", "import pandas as pd; df = pd.read_csv('0.csv')"]
+    cells += [f"%upload {number}.csv as x{number}" for number in range(5)]
+    cells += [f"%upload df * {number} as y{number} --name y{number}.csv" for number in range(5)]
+    cells += ["[str(i) for i in (x0, x1, x2, x3, x4, y0, y1, y2, y3, y4)]"]
+    nbformat.write(nbformat.v4.new_notebook(cells=list(map(nbformat.v4.new_code_cell, cells))), tmp_path / "n.ipynb")
+
+    def run_all() -> tuple[list[str], list[str]]:
+        """Run the notebook in a new kernel and save it; return the ids, and what became of each upload."""
+        notebook = nbformat.read(tmp_path / "n.ipynb", as_version=4)
+        NotebookClient(
+            notebook, kernel_name="python3", timeout=60, resources={"metadata": {"path": tmp_path}}
+        ).execute()
+        nbformat.write(notebook, tmp_path / "n.ipynb")
+        receipts = [plain(cell.outputs[0].data["text/plain"]) for cell in notebook.cells[2:-1]]
+        said = [next(word for word in ("reused", "uploaded") if word in receipt) for receipt in receipts]
+        return ast.literal_eval(notebook.cells[-1].outputs[0].data["text/plain"]), said
+
+    ids, said = run_all()
+    assert (set(ids), ["uploaded"] * 10) == (local_api.stored_ids(), said)
+    assert (ids, ["reused"] * 10) == run_all()
     assert set(ids) == local_api.stored_ids()
-    assert ids == run_all()
-    assert 10 == len(local_api.stored_ids())
-    (work / "3.csv").write_text("a,b\n3,changed\n")
-    again = run_all()
+    (tmp_path / "3.csv").write_text("a,b\n3,changed\n")
+    again, said = run_all()
     assert ids[:3] + ids[4:] == again[:3] + again[4:]
+    assert [3] == [number for number, word in enumerate(said) if word == "uploaded"]
+    assert {*ids, again[3]} == local_api.stored_ids()
     assert 11 == len(local_api.stored_ids())
 
 

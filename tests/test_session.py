@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 from doubles import Server, answers, metadata
-from workbench import CANARY, Watch, becomes, manager
+from workbench import CANARY, Watch, becomes, keeps_the_secret, manager
 
 from nbfiles import _credentials
 from nbfiles._arrival import Arrival, safe_name
 from nbfiles._config import NbFiles, expiry, is_loopback, place
 from nbfiles._credentials import NO_KEY, Secret, find
-from nbfiles._errors import CredentialError, FileTooLargeError, InputError, ResponseError
+from nbfiles._errors import CredentialError, Error, FileTooLargeError, InputError, ResponseError
 from nbfiles._listing import SORTS, Listing
 from nbfiles._local_process import LocalProcess
 from nbfiles._models import FileMetadata, Page
@@ -419,3 +419,29 @@ def test_a_child_that_does_not_start_says_why(child, monkeypatch, tmp_path):
         child.address()
     assert "It said" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"), [("/no/such/python", "No such file"), ("/dev/null", "Permission denied")]
+)
+def test_no_program_to_start_is_one_line(child, monkeypatch, program, reason):
+    """Where the system starts no process the error is ours, says what the system said, and shows no environment."""
+    monkeypatch.setenv("GATEWAY_KEY", CANARY)
+    monkeypatch.setattr(sys, "executable", program)
+    with pytest.raises(Error, match=f"the local Files API did not start. The system said: {reason}") as caught:
+        child.address()
+    keeps_the_secret(caught.value)
+
+
+def test_an_interrupt_shows_no_environment(child, monkeypatch):
+    """Ctrl-C while the child is made shows nothing of the environment, which may hold keys by any name."""
+
+    def interrupted(*_arguments, env, **_options):
+        assert CANARY == env["GATEWAY_KEY"]
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("GATEWAY_KEY", CANARY)
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        child.address()
+    keeps_the_secret(caught.value)

@@ -28,7 +28,7 @@ from doubles import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from workbench import QUICK, Watch, big, bundle, manager, pdf, send, tls, where
+from workbench import QUICK, Watch, big, bundle, key, manager, pdf, send, tls, where
 
 from nbfiles import _errors
 from nbfiles._answers import api_error, parse_json, retry_after
@@ -370,7 +370,7 @@ def test_an_early_413_is_seen_while_the_body_flows():
 @given(st.binary(max_size=200), st.integers(300, 599))
 def test_any_error_body_makes_an_error(body, status):
     """Whatever stands in an error's body, it becomes one error whose line holds none of its markup."""
-    error = api_error(status, {}, body, place=where("https://example.test"), key_from="ANTHROPIC_API_KEY")
+    error = api_error(status, {}, body, place=where("https://example.test"), credential=key())
     assert isinstance(error, ResponseError if status < 400 else _errors.APIError)
     assert "\n" not in str(error)
 

@@ -49,8 +49,12 @@ def sending(server: Server, count: int):
 
 
 def waiting(server: Server, count: int):
-    """Whether the request number `count` has arrived whole."""
-    return lambda _watch: len(server.exchanges) >= count and server.exchanges[count - 1].arrived.is_set()
+    """Whether the request number `count` has arrived whole, and the watcher has heard of those before it."""
+    return lambda watch: (
+        len(server.exchanges) >= count
+        and server.exchanges[count - 1].arrived.is_set()
+        and len(watch.of(Done)) == count - 1
+    )
 
 
 CASES = [

@@ -158,9 +158,9 @@ def tls(*names: str, by: trustme.CA | None = None, **options: Any) -> ssl.SSLCon
 
 
 def workers() -> list[str]:
-    """Return the names of the engine's threads that are alive; the private loop of coroutines stays, by design."""
+    """Return the names of the engine's threads that are alive; the loops of coroutines and widgets stay, by design."""
     names = (thread.name for thread in threading.enumerate())
-    return [name for name in names if name.startswith("nbfiles-") and name != "nbfiles-loop"]
+    return [name for name in names if name.startswith("nbfiles-") and name not in {"nbfiles-loop", "nbfiles-widget"}]
 
 
 def sockets() -> int:

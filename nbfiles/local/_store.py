@@ -33,6 +33,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
+from nbfiles import _private_folder
 from nbfiles._errors import Error
 from nbfiles._lock import FileLock
 from nbfiles.local._incoming import Incoming, sync_folder
@@ -137,9 +138,10 @@ class Store:
                 f"the folder {folder} cannot be used: {error.strerror}",
                 "Choose another with --dir or NBFILES_LOCAL_DIR.",
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # a damaged index may put its bytes into an error
+            said = "it is damaged" if isinstance(error, UnicodeDecodeError) else error
             raise Error(
-                f"the index of the local Files API in {folder} cannot be read: {error}",
+                f"the index of the local Files API in {folder} cannot be read: {said}",
                 "Move the folder away and start again; the bytes of the files are in its blobs folder.",
             ) from error
 
@@ -437,7 +439,7 @@ def _new_key(created: int) -> str:
 
 def _claim(folder: Path, index: Path) -> None:
     """Make `folder` ours, and only ours, before anything is put into it; refuse one that holds something else."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _private_folder.make(folder)
     if not index.exists() and any(folder.iterdir()) and not index.exists():
         raise Error(
             f"the folder {folder} holds other things than a local Files API",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbfiles import _render
-from nbfiles._commands import variables
 from nbfiles._files import Files, default
+from nbfiles._holders import holders
 from nbfiles._models import FileId
 from nbfiles._table import LISTED, file_table
 from nbfiles.widget._assets import script, style
@@ -118,7 +118,7 @@ class FileBrowser(Shown):
         return _render.output(_render.element("p", *said, cls="nbf-foot"))
 
     def _table(self) -> FileTable:
-        rows = self._shelf.listing.rows(variables(names()))
+        rows = self._shelf.listing.rows(holders(names()))
         headline = f"{_render.counted(len(rows), 'file')} · {_render.size(sum(row.size_bytes or 0 for row in rows))}"
         return file_table(rows, headline=headline, shown=LISTED, local=self._session().local)
 

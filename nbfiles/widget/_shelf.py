@@ -30,22 +30,25 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nbfiles import _render
 from nbfiles._command import check_name
-from nbfiles._commands import variables
-from nbfiles._errors import Error, InputError, NotFoundError
+from nbfiles._deletion import Deletion
+from nbfiles._deletion import Plan as Going
+from nbfiles._errors import Error, InputError
+from nbfiles._holders import holders
 from nbfiles._models import FileId
 from nbfiles._names import visible
-from nbfiles._results import origin
+from nbfiles._results import origin, variable
+from nbfiles._rounds import awaiting, nobody
 from nbfiles._table import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
     from concurrent.futures import Future
 
-    from nbfiles._events import Event
+    from nbfiles._holders import Holders
     from nbfiles._models import FileMetadata
     from nbfiles._session import Session
 
-AT_ONCE = 16  # files between two looks whether to stop
+BETWEEN_NEWS = 0.2  # seconds between two words about how far a deletion is
 SHOWN_NAMES = 5  # of the variables that a deletion leaves with dead ids
 _ORIGINS = {"here": 0, "elsewhere": 1, "code execution": 2}
 
@@ -85,8 +88,8 @@ class Listing:
     ours: Collection[str] = ()
     gone: set[int] = field(default_factory=set)
 
-    def packed(self, holders: Mapping[str, str]) -> bytes:
-        """Return the columns as gzipped JSON, with what `holders` says which variable holds which id."""
+    def packed(self, held: Holders) -> bytes:
+        """Return the columns as gzipped JSON, with the names that hold each id."""
         files = self.files
         columns = {
             "id": [file.id for file in files],
@@ -95,17 +98,17 @@ class Listing:
             "size": [file.size_bytes for file in files],
             "created": [int(file.created_at.timestamp() * 1000) for file in files],
             "expires": [int(file.expires_at.timestamp() * 1000) if file.expires_at else None for file in files],
-            "variable": [holders.get(file.id, "") for file in files],
+            "variable": [variable(file.id, held) for file in files],
             "block": [file.blocks[0] if file.blocks else "" for file in files],
             "origin": [_ORIGINS[origin(file, self.ours)] for file in files],
             "downloadable": [int(bool(file.downloadable)) for file in files],
         }
         return gzip.compress(json.dumps(columns, separators=(",", ":")).encode(), compresslevel=3)
 
-    def rows(self, holders: Mapping[str, str]) -> list[Row]:
+    def rows(self, held: Holders) -> list[Row]:
         """Return the table's rows."""
         return [
-            Row.of(file, variable=holders.get(file.id, ""), origin=origin(file, self.ours))
+            Row.of(file, variable=variable(file.id, held), origin=origin(file, self.ours))
             for number, file in enumerate(self.files)
             if number not in self.gone
         ]
@@ -130,42 +133,6 @@ class Plan:
     token: str
     here: tuple[int, ...]
     elsewhere: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class Toll:
-    """What a deletion has come to so far."""
-
-    freed: int = 0  # bytes
-    already: int = 0  # files that were gone before
-    dead: list[str] = field(default_factory=list)  # ids
-    failures: list[Error] = field(default_factory=list)
-
-    def take(self, file: FileMetadata, result: object) -> bool:
-        """Count what came of `file`; return whether it is gone."""
-        if isinstance(result, Error) and not isinstance(result, NotFoundError):
-            self.failures.append(result)
-            return False
-        self.dead.append(file.id)
-        if isinstance(result, Error):
-            self.already += 1
-        else:
-            self.freed += file.size_bytes
-        return True
-
-    def said(self, holders: Mapping[str, str], *, kept: int) -> str:
-        """Say it; `holders` says which variable holds which id, `kept` is how many were not tried any more."""
-        said = [f"{len(self.dead) - self.already:,} deleted", f"{_render.size(self.freed)} freed"]
-        if self.already:
-            said.append(f"{self.already:,} {'was' if self.already == 1 else 'were'} already gone")
-        if self.failures:
-            said.append(f"{len(self.failures):,} failed: {self.failures[0]}")
-        if kept:
-            said.append(f"{kept:,} kept, since you stopped")
-        held = [holders[id_] for id_ in self.dead if id_ in holders]
-        if held:
-            said.append(f"{', '.join(held)} {'is' if len(held) == 1 else 'are'} dead now")
-        return _BETWEEN.join(said)
 
 
 class Shelf:
@@ -279,8 +246,8 @@ class Shelf:
         elsewhere = tuple(n for n in numbers if not listing.here(n))
         self._plan = Plan(secrets.token_hex(8), here, elsewhere)
         self._tell_held()
-        holders = variables(self._names())
-        held = [holders[listing.files[n].id] for n in here if listing.files[n].id in holders]
+        known = holders(self._names())
+        held = [name for n in here for name in known.get(listing.files[n].id, ())]
         self._listener.send(
             {
                 "kind": "plan",
@@ -385,7 +352,7 @@ class Shelf:
         self._busy("Listing the files…")
         try:
             session = self._session()
-            (found,) = await session.run_async([session.listing()], _nobody)
+            (found,) = await session.run_async([session.listing()], nobody)
             if isinstance(found, Error):
                 raise found  # like what the session raises itself
             ours = await asyncio.to_thread(session.account().taken, [file.id for file in found])
@@ -404,35 +371,49 @@ class Shelf:
         self._start(self._show_soon())
 
     async def _show_soon(self) -> None:
-        listing, holders = self.listing, variables(self._names())
+        listing, held = self.listing, holders(self._names())
         message = {"kind": "rows", "version": listing.version, "local": self._session().local}
         if self.error is not None:
             message["error"] = str(self.error)
-        packed = await asyncio.to_thread(listing.packed, holders)
+        packed = await asyncio.to_thread(listing.packed, held)
         self._listener.send(message, [packed])
         if listing.gone:
             self._listener.send({"kind": "gone", "version": listing.version}, [_packed(listing.gone)])
 
     async def _delete_all(self, numbers: Sequence[int]) -> None:
+        """Delete the rows, tell as it goes which are gone, and say what came of it, also when it is stopped."""
         listing, session = self.listing, self._session()
-        left, toll = list(numbers), Toll()
-        while left and not self._stopping:
-            part, left = left[:AT_ONCE], left[AT_ONCE:]
-            self._busy(f"Deleting {len(numbers) - len(left):,} of {len(numbers):,}…", stoppable=True)
-            files = [listing.files[n] for n in part]
-            results = await session.run_async([session.deletion(file.id) for file in files], _nobody)
-            ended = [n for n, file, result in zip(part, files, results, strict=True) if toll.take(file, result)]
-            listing.gone.update(ended)
-            self._listener.send({"kind": "gone", "version": listing.version}, [_packed(ended)])
+        files = tuple(listing.files[n] for n in numbers)
+        going = Going(files, ours=listing.ours, holders=holders(self._names()), local=session.local)
+        deletion = Deletion(session, going)
+        work = self._loop.create_task(awaiting(session, deletion.rounds(quiet=True)))
+        while not work.done():
+            await asyncio.wait({work}, timeout=BETWEEN_NEWS)
+            if self._stopping:
+                deletion.halt()
+            done = self._take_off(listing, numbers, deletion)
+            self._busy(f"Deleting, {done:,} of {len(files):,} done…", stoppable=True)
+        work.result()
         self.selected = tuple(n for n in self.selected if n not in listing.gone)
         self._listener.listed()
-        self._say(toll.said(variables(self._names()), kept=len(left)), bad=bool(toll.failures))
+        said = deletion.receipt()
+        reason = f"{_BETWEEN}{deletion.failures[0]}" if deletion.failures else ""
+        self._say(said.line.text + reason, bad=said.icon == "failed")
+
+    def _take_off(self, listing: Listing, numbers: Sequence[int], deletion: Deletion) -> int:
+        """Take what is gone by now off the list; return how many are."""
+        ended = [n for n in numbers if deletion.status(listing.files[n].id) in {"deleted", "gone"}]
+        fresh = [n for n in ended if n not in listing.gone]
+        if fresh:
+            listing.gone.update(fresh)
+            self._listener.send({"kind": "gone", "version": listing.version}, [_packed(fresh)])
+        return len(ended)
 
     async def _download_all(self, numbers: Sequence[int], others: int) -> None:
         session = self._session()
         self._busy(f"Downloading {_render.counted(len(numbers), 'file')}…")
         tasks = [session.download(self.listing.files[n].id, None, overwrite=False) for n in numbers]
-        results = await session.run_async(tasks, _nobody)
+        results = await session.run_async(tasks, nobody)
         paths = [result for result in results if not isinstance(result, Error)]
         failures = [result for result in results if isinstance(result, Error)]
         said = [f"{_render.counted(len(paths), 'file')} downloaded to {paths[0].parent}"] if paths else []
@@ -450,8 +431,8 @@ class Shelf:
 
     def _tell_held(self) -> None:
         """Tell which names hold which rows now."""
-        listing, holders = self.listing, variables(self._names())
-        held = [(n, holders[file.id]) for n, file in enumerate(listing.files) if file.id in holders]
+        listing, known = self.listing, holders(self._names())
+        held = [(n, variable(file.id, known)) for n, file in enumerate(listing.files) if file.id in known]
         self._listener.send({"kind": "held", "version": listing.version, "held": held})
 
     def _size(self, numbers: Sequence[int]) -> int:
@@ -463,7 +444,3 @@ def _packed(numbers: Collection[int]) -> bytes:
     if sys.byteorder == "big":
         packed.byteswap()
     return packed.tobytes()
-
-
-def _nobody(event: Event) -> None:
-    """Watch nothing: the shelf says itself how far it is."""

@@ -14,6 +14,7 @@ from traitlets import Unicode
 from nbfiles import _render
 from nbfiles._command import check_name
 from nbfiles._errors import InputError
+from nbfiles._holders import notebook_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,15 +108,10 @@ def checked_name(bind: str | None) -> str | None:
 
 def names(*, needed: bool = False) -> dict[str, Any]:
     """Return the notebook's namespace; an empty one where there is no notebook, unless it is `needed`."""
-    from IPython.core.getipython import get_ipython
-
-    shell = get_ipython()
-    if shell is not None:
-        found: dict[str, Any] = shell.user_ns
-        return found
-    if needed:
+    found = notebook_names()
+    if needed and not found:
         raise InputError("bind needs a notebook, whose name it binds", "Leave it out and read .value.")
-    return {}
+    return found
 
 
 def _kernel_id() -> str:

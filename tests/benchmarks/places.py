@@ -1,8 +1,8 @@
 """What an object in a store costs the kernel: peak memory over its baseline while it is streamed to the Files API.
 
 The object is served by a real web server, read with the standard library and again through fsspec, and by a real S3
-(moto's). As in `memory`, the baseline is the peak after a small upload from the same place, and every byte is compared
-by its sha256. Linux only.
+(moto's). The baseline is the peak after a small upload from the same place, and every byte that the local Files API
+stored is compared by its sha256. Linux only.
 
 ``python -m tests.benchmarks.places [MEGABYTES]``
 """
@@ -10,6 +10,7 @@ by its sha256. Linux only.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import http.server
 import json
 import logging
@@ -22,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .memory import MIB, _fill, _sha256, peak
+from .memory import MIB, Peak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,21 +40,21 @@ def run(size: int, place: str) -> int:
     AssertionError
         If what arrived is not what was served.
     """
-    sink = [sys.executable, str(Path(__file__).with_name("sink.py")), "--verify"]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(sink, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as api,
-    ):
-        base_url = json.loads(api.stdout.readline())["base_url"]
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as store:
         _fill(f"{folder}/small.bin", MIB)
         _fill(f"{folder}/large.bin", size)
+        environment = {
+            **os.environ,
+            "NBFILES_LOCAL_DIR": f"{store}/files",
+            "NBFILES_LEDGER": f"{store}/ledger.sqlite",
+        }
         with _served(folder, place) as address:
-            client = [sys.executable, "-m", "tests.benchmarks.places", "--client", base_url, place, address]
-            said = subprocess.run(client, capture_output=True, text=True, check=True).stdout
+            client = [sys.executable, "-m", "tests.benchmarks.places", "--client", place, address]
+            said = subprocess.run(client, capture_output=True, text=True, check=True, env=environment).stdout
         result = json.loads(said.splitlines()[-1])
-        if result["sha256"] != _sha256(f"{folder}/large.bin"):
+        (blob,) = Path(store, "files").rglob(result["id"].removeprefix("file_local_"))
+        if _sha256(blob) != _sha256(f"{folder}/large.bin"):
             raise AssertionError("what arrived is not what was served")
-        api.stdin.close()
     return result["growth"]
 
 
@@ -117,11 +118,11 @@ class _Ranges(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def measure(base_url: str, place: str, address: str) -> dict[str, Any]:
-    """Upload the small object, reset, upload the large one; return the growth in bytes and the sink's digest."""
+def measure(place: str, address: str) -> dict[str, Any]:
+    """Upload the small object, reset, upload the large one; return the growth in bytes and the id."""
     import nbfiles
 
-    files = nbfiles.Files(base_url=base_url, api_key="benchmark")
+    files = nbfiles.Files(local=True)
 
     def source(name: str) -> Any:
         if place == "s3":
@@ -134,17 +135,27 @@ def measure(base_url: str, place: str, address: str) -> dict[str, Any]:
 
     options = {"storage_options": _S3 | {"endpoint_url": address}} if place == "s3" else {}
     files.upload(source("small.bin"), progress=False, **options)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    baseline = peak()
+    grown = Peak()
     file_id = files.upload(source("large.bin"), progress=False, **options)
-    return {"growth": peak() - baseline, "sha256": file_id.metadata.extra["sha256"]}
+    return {"growth": grown.growth(), "id": str(file_id)}
+
+
+def _fill(path: str, size: int) -> None:
+    """Write bytes that differ from piece to piece, so that a piece sent twice or left out changes the digest."""
+    with Path(path).open("wb") as file:
+        file.writelines(hashlib.sha256(str(at).encode()).digest() * (MIB // 32) for at in range(0, size, MIB))
+        file.truncate(size)
+
+
+def _sha256(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--client"]:
         print(json.dumps(measure(*sys.argv[2:])))
     else:
-        os.environ.setdefault("NBFILES_LEDGER", os.devnull)
         megabytes = int((sys.argv[1:] or ["300"])[0])
         for here in PLACES:
             print(f"{here:8} {megabytes} MB: {run(megabytes * 1_000_000, here) / MIB:.1f} MiB over the baseline")

@@ -14,7 +14,6 @@ to about half of what a bare browser does (measured in a prototype), and Jupyter
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 import sys
 import tempfile
@@ -30,7 +29,9 @@ from lab import Lab, chromium, lab_server, local_environment, sha256, stored
 from upstream import SOCKET
 
 from .asking import asked
-from .memory import MIB
+from .memory import MIB, Peak
+from .report import Row, row
+from .samples import fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,14 @@ if TYPE_CHECKING:
 
 LARGE, SMALL = 500_000_000, 100_000_000  # bytes
 LIMIT = 100_000  # milliseconds that one upload may take
+
+# Without reuse: the same file is dropped again and again, and is to be uploaded each time.
+_CELL = """%load_ext nbfiles
+%config NbFiles.reuse = False
+import nbfiles
+bench = None
+picker = nbfiles.UploadWidget(multiple=False, bind='bench')
+picker"""
 
 # Starts the clock when a file is dropped, and stops it when the widget shows the name that holds its id.
 _WATCH = """root => {
@@ -93,25 +102,25 @@ _ASK = """() => {
 }"""
 
 
-def rows(*, verify: bool, repeat: int) -> list[dict[str, Any]]:
+def rows(*, verify: bool, repeat: int) -> list[Row]:
     """Measure P12 and P13; return a row for each figure, with its goal and whether it is met."""
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         here = Path(folder)
         with _opened(here / "http", browser, extension=True) as (notebook, files):
-            found = _http_lane(notebook, files, _file(here / "large.bin", LARGE), verify=verify, repeat=repeat)
+            found = _http_lane(notebook, files, fill(here / "large.bin", LARGE), verify=verify, repeat=repeat)
         with _opened(here / "comm", browser, extension=False) as (notebook, files):
-            found += _comm_lane(notebook, files, _file(here / "small.bin", SMALL), verify=verify, repeat=repeat)
+            found += _comm_lane(notebook, files, fill(here / "small.bin", SMALL), verify=verify, repeat=repeat)
     return found
 
 
-def _http_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool, repeat: int) -> list[dict[str, Any]]:
+def _http_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool, repeat: int) -> list[Row]:
     """Compare the widget with JupyterLab's own upload."""
-    _drop(notebook, _file(path.with_name("warm.bin"), MIB))
+    _drop(notebook, fill(path.with_name("warm.bin"), MIB))
     kernel = notebook.kernel_pid
     processes = {"kernel": kernel, "server": _parent(kernel)}
     landed, bound, own, grown = [], [], [], dict.fromkeys(processes, 0.0)
     for _ in range(repeat):
-        peaks = {name: _Peak(pid) for name, pid in processes.items()}  # anew: JupyterLab's own upload takes memory too
+        peaks = {name: Peak(pid) for name, pid in processes.items()}  # anew: JupyterLab's own upload takes memory too
         times = _drop(notebook, path)
         landed.append(times["landed"])
         bound.append(times["bound"])
@@ -126,16 +135,16 @@ def _http_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool,
         f"P12: JupyterLab {lab:.1f} s; landed {statistics.median(landed):.2f} s, bound {statistics.median(bound):.2f} s"
     )
     return [
-        _row("P12 500 MB dropped, landed, against JupyterLab's upload", to_landed, "x", 12),
-        _row("P12 500 MB dropped, id bound, against JupyterLab's upload", to_bound, "x", 8),
-        _row("P12 peak memory of the kernel", grown["kernel"], "MiB", -16),
-        _row("P12 peak memory of the Jupyter server", grown["server"], "MiB", -16),
+        row("P12 500 MB dropped, landed, against JupyterLab's upload", to_landed, "x", least=12),
+        row("P12 500 MB dropped, id bound, against JupyterLab's upload", to_bound, "x", least=8),
+        row("P12 peak memory of the kernel", grown["kernel"], "MiB", most=16),
+        row("P12 peak memory of the Jupyter server", grown["server"], "MiB", most=16),
     ]
 
 
-def _comm_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool, repeat: int) -> list[dict[str, Any]]:
+def _comm_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool, repeat: int) -> list[Row]:
     """Measure the speed of the notebook's own connection, idle and busy."""
-    _drop(notebook, _file(path.with_name("warm.bin"), MIB))
+    _drop(notebook, fill(path.with_name("warm.bin"), MIB))
     connection = notebook.kernel("from ipykernel.connect import get_connection_file as f; print(f(), end='')")
     idle, busy, answers, own = [], [], [], []
     for _ in range(repeat):
@@ -149,23 +158,11 @@ def _comm_lane(notebook: OpenNotebook, files: Path, path: Path, *, verify: bool,
         _drop(notebook, path)
         own += notebook.page.evaluate("() => { window.asking = null; return window.answers; }")
     return [
-        _row("P13 100 MB by the comm lane, kernel idle", statistics.median(idle), "MB/s", 40),
-        _row("P13 the same while a cell is run 10 times a second", statistics.median(busy), "MB/s", 38),
-        _row("P13 and such a cell answers in", statistics.median(answers), "ms", -25),
-        {"what": "a cell of the same page answers in", "value": statistics.median(own), "unit": "ms", "goal": "-"},
+        row("P13 100 MB by the comm lane, kernel idle", statistics.median(idle), "MB/s", least=40),
+        row("P13 the same while a cell is run 10 times a second", statistics.median(busy), "MB/s", least=38),
+        row("P13 and such a cell answers in", statistics.median(answers), "ms", most=25),
+        row("P13 a cell of the same page answers in", statistics.median(own), "ms"),
     ]
-
-
-def _row(what: str, value: float, unit: str, goal: float) -> dict[str, Any]:
-    """Return a row; a negative goal is the most that the value may be."""
-    met = value <= -goal if goal < 0 else value >= goal
-    return {
-        "what": what,
-        "value": value,
-        "unit": unit,
-        "goal": f"{'<=' if goal < 0 else '>='} {abs(goal):g}",
-        "met": met,
-    }
 
 
 @contextmanager
@@ -175,8 +172,7 @@ def _opened(folder: Path, browser: Any, *, extension: bool) -> Iterator[tuple[Op
     root.mkdir(parents=True)
     with lab_server(root, extension=extension, **local_environment(files)) as url:
         lab = Lab(url, root, browser)
-        cell = "import nbfiles\nbench = None\npicker = nbfiles.UploadWidget(multiple=False, bind='bench')\npicker"
-        notebook = lab.open(lab.write("bench.ipynb", cell))
+        notebook = lab.open(lab.write("bench.ipynb", _CELL))
         notebook.run_all()
         notebook.page.locator(".nbf-up .hit").wait_for()
         notebook.page.evaluate(_HEAR)
@@ -227,31 +223,6 @@ def _verify(notebook: OpenNotebook, files: Path, path: Path) -> None:
         raise AssertionError("what arrived is not what was dropped")
 
 
-class _Peak:
-    """The peak memory of a process from now on (``VmHWM``, reset by ``clear_refs``; Linux only)."""
-
-    def __init__(self, pid: int) -> None:
-        self._folder = Path(f"/proc/{pid}")
-        (self._folder / "clear_refs").write_text("5", encoding="ascii")
-        self._baseline = self._now()
-
-    def growth(self) -> int:
-        """Return the bytes by which the peak has grown."""
-        return self._now() - self._baseline
-
-    def _now(self) -> int:
-        status = (self._folder / "status").read_text(encoding="ascii")
-        return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
 def _parent(pid: int) -> int:
     """Return the process that started `pid`: a kernel's is its Jupyter server."""
     return int(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[1])
-
-
-def _file(path: Path, size: int) -> Path:
-    """Make a file of bytes that differ from piece to piece."""
-    with path.open("wb") as file:
-        file.writelines(hashlib.sha256(str(at).encode()).digest() * (MIB // 32) for at in range(0, size, MIB))
-        file.truncate(size)
-    return path

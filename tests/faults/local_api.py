@@ -248,7 +248,7 @@ def _faults() -> Iterator[list[tuple[str, bool, str, int, str]]]:
                 (verb, in_loop, name, k, error)
                 for name, count in sorted(counted("\n".join(lines)).items())
                 for k in range(1, count + 1)
-                for error in ("EIO", "ENOSPC")
+                for error in ("EIO", "ENOSPC", "EDQUOT", "EINTR")
             ]
     assert len(faults) <= _MOMENTS, f"there are {len(faults)} faults: raise the full count of the row"
     yield faults
@@ -355,7 +355,7 @@ def _work(model: _Model, step: Callable[..., None], api: Any, chance: random.Ran
         model.faults.append(error)
 
 
-@row("L4", full=10, ci=1)
+@row("L4", full=20, ci=1)
 def two_servers(trial: Trial) -> str:
     """Two servers on one folder, written, read and deleted from at once, never contradict what either has said."""
     folder = trial.folder / "store"

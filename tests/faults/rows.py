@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import kernels, local_api, local_damage, network, program, sources  # noqa: F401  # each registers its rows
+from . import kernels, ledger, local_api, local_damage, local_forms, network, program, sources  # noqa: F401  # each registers its rows
 from .trials import ROWS
 
 __all__ = ["ROWS"]

@@ -6,7 +6,8 @@
                           what   rst | fin | hang | drip | flood | answer | raw
 
 The k-th request of a verb plays the k-th of its steps; when they are used up, the verb works. Trials are judged by
-`FaultServer.stored`, never by what the client believes.
+`FaultServer.stored`, never by what the client believes. No step lasts for ever, so that a trial that failed leaves no
+thread behind, and all end at once when the server is closed.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from doubles import Exchange, Server, metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 NOTHING: dict[str, Any] = {}
+LONGEST = 10.0  # seconds for which it drips or floods
 
 
 @dataclass
@@ -164,6 +166,25 @@ class FaultServer(Server):
     def __contains__(self, file_id: object) -> bool:
         return any(file.id == file_id for file in self.stored)
 
+    def rest(self, seconds: float = 10) -> None:
+        """Let whoever sits still go on, and wait until every connection that clients have ended is dealt with.
+
+        From then on `stored` is what it will be, whatever was still on its way when a client was interrupted.
+        """
+        until = time.monotonic() + seconds
+
+        def wait_until(condition: Callable[[], bool]) -> None:
+            while not condition():
+                assert time.monotonic() < until, "a connection does not end"
+                time.sleep(0.002)
+
+        self.go_on.set()
+        with socket.create_connection(self.address) as last:  # they are accepted in their order
+            name = last.getsockname()
+            wait_until(lambda: name in [_peer(wire.sock) for wire in self.wires])
+        wait_until(lambda: all(wire.sock.fileno() < 0 for wire in self.wires))
+        self.go_on.clear()
+
     # -- the verbs ---------------------------------------------------------------------------------------------------
 
     def _play(self, exchange: Exchange) -> None:
@@ -281,9 +302,20 @@ class FaultServer(Server):
 
     def _drip(self, exchange: Exchange) -> None:
         exchange.begin(200, {"content-length": "100000"})
-        while not self.go_on.wait(0.02):
+        until = time.monotonic() + LONGEST
+        while time.monotonic() < until and not self.go_on.wait(0.02):
             exchange.wire.write(b" ")
 
     def _flood(self, exchange: Exchange) -> None:
-        while not self.go_on.is_set():
+        exchange.wire.sock.settimeout(LONGEST)  # for a client that reads nothing of it
+        until = time.monotonic() + LONGEST
+        while time.monotonic() < until and not self.go_on.is_set():
             exchange.wire.write(b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n" * 50)
+
+
+def _peer(sock: socket.socket) -> Any:
+    """Return who is at the other end; None if nobody is any more."""
+    try:
+        return sock.getpeername()
+    except OSError:
+        return None

@@ -19,7 +19,7 @@ import random
 import tempfile
 import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -118,23 +118,34 @@ def first_seed() -> int:
 
 
 def run(this: Row, seeds: Sequence[int]) -> Iterator[Record]:
-    """Run a trial for each of `seeds`, and yield what came of it."""
-    with this.around() as shared, tempfile.TemporaryDirectory(prefix="faults-") as parent:
-        Path(parent).chmod(0o711)  # a trial may drop its privileges
-        for seed in seeds:
-            folder = Path(tempfile.mkdtemp(prefix=f"{seed}-", dir=parent))
-            folder.chmod(0o711)
-            yield _run_one(this, Trial(seed, folder, shared))
+    """Run a trial for each of `seeds`, and yield what came of it; and of what is around them all, if that failed."""
+    before = tempfile.tempdir
+    try:
+        with tempfile.TemporaryDirectory(prefix="faults-") as parent:
+            Path(parent).chmod(0o711)  # a trial may drop its privileges
+            tempfile.tempdir = tempfile.mkdtemp(prefix="around-", dir=parent)
+            with this.around() as shared:
+                for seed in seeds:
+                    folder = Path(tempfile.mkdtemp(prefix=f"{seed}-", dir=parent))
+                    folder.chmod(0o711)
+                    yield _run_one(this, Trial(seed, folder, shared))
+    except Exception as error:  # noqa: BLE001  # whatever it is, it belongs into the report
+        yield _failed(Record(this.name, seeds[-1], "around all trials", 0.0), error)
+    finally:
+        tempfile.tempdir = before
 
 
 def _run_one(this: Row, trial: Trial) -> Record:
     before, tempfile.tempdir = tempfile.tempdir, os.fspath(trial.temporary)
     began = time.monotonic()
     try:
-        outcome, detail, failed = this.trial(trial), "", False
-    except Exception as error:  # noqa: BLE001  # whatever it is, it belongs into the report
-        outcome, failed = type(error).__name__, True
-        detail = "".join(traceback.format_exception(error, chain=False)[-24:])
+        record = Record(this.name, trial.seed, this.trial(trial), 0.0)
+    except Exception as error:  # noqa: BLE001  # as above
+        record = _failed(Record(this.name, trial.seed, type(error).__name__, 0.0), error)
     finally:
         tempfile.tempdir = before
-    return Record(this.name, trial.seed, outcome, round((time.monotonic() - began) * 1000, 2), detail, failed)
+    return replace(record, ms=round((time.monotonic() - began) * 1000, 2))
+
+
+def _failed(record: Record, error: Exception) -> Record:
+    return replace(record, detail="".join(traceback.format_exception(error, chain=False)[-24:]), failed=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -303,6 +304,19 @@ def test_damaged_index(folder):
         pass
     (folder / "files.sqlite").write_bytes(b"not a database, but long enough to be read as one" * 100)
     with pytest.raises(_errors.Error, match="blobs folder"):
+        Store(folder)
+
+
+def test_an_index_whose_schema_is_no_text(folder):
+    """Bytes that SQLite puts into its own error, and Python cannot read there, are a damaged index like any other."""
+    with Store(folder):
+        pass
+    path = folder / "files.sqlite"
+    with contextlib.closing(sqlite3.connect(path)) as index:
+        index.execute("PRAGMA writable_schema = ON")
+        index.execute("UPDATE sqlite_master SET name = CAST(X'ff8e' AS TEXT), sql = 'nonsense'")
+        index.commit()
+    with pytest.raises(_errors.Error, match=r"cannot be read: .* blobs folder"):
         Store(folder)
 
 

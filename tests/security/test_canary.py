@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from doubles import Exchange
 
 DECOY = "sk-ant-api03-DECOY-0ddba11cafef00d"
+GATEWAY = "gw/CANARY+5f1c0de5=ca1ab1e%20d"  # what a company's own gateway may take: none of Anthropic's forms
 UPLOAD, CALL, LIST = "%upload report.pdf as x", 'nbfiles.upload("report.pdf")', "nbfiles.list_files()"
 BUSY = {"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}, "request_id": "req_1"}
 PAGE = b"<html><body>Please log in</body></html>"
@@ -70,11 +71,16 @@ def old(*names: str):
 
 
 def repeats_the_key(exchange: Exchange) -> None:
-    """Answer as careless servers do: with the key, where an explanation should stand."""
+    """Answer as careless servers do: with the key, in the explanation and in headers, which httpcore logs."""
     exchange.read()
     said = exchange.header("x-api-key") or exchange.header("authorization")
     error = {"type": "invalid_request_error", "message": f"not a good key: {said}", "details": {"error_code": said}}
-    exchange.answer(400, {"type": "error", "error": error})
+    exchange.answer(400, {"type": "error", "error": error}, {"request-id": said, "x-debug": f"was {said}"})
+
+
+def _no_local_api(name: str, value: str, before: str = "") -> Failure:
+    """Return the failure of a local Files API that does not start because `name` is `value`."""
+    return Failure(f"{before}\nwith patch({name!r}, {value}): nbfiles.Files(local=True).list_files()")
 
 
 FILE = answers(200, metadata("file_1", filename="made.csv", size_bytes=3, downloadable=True))
@@ -128,16 +134,27 @@ FAILURES = {
     "a download of another size": at(FILE, answers(200, b"12"), code='nbfiles.download_file("file_1")'),
     "a download to nowhere": at(FILE, answers(200, b"123"), code='nbfiles.download_file("file_1", "no/such/a.csv")'),
     "some of several": at(answers(400, BUSY), stored, code='nbfiles.upload_many([b"%PDF-", b"%PDF-1"])'),
+    "a local API that is no program": _no_local_api("sys.executable", "'report.pdf'"),
+    "a local API that talks nonsense": _no_local_api("sys.executable", "'/bin/echo'"),
+    "a local API that is interrupted": _no_local_api(
+        "sys.executable", "'./sleeps'", "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()"),
+    "an interrupt while it is made": _no_local_api("subprocess.Popen._execute_child", "side_effect=KeyboardInterrupt"),
     "a ledger that is none": at(breaks_off())._replace(environment={"NBFILES_LEDGER": "report.pdf"}),
 }  # fmt: skip
-# How the key is given: the environment, the first cell, and which of the failures are swept.
+# How the key is given: the key, the environment, the first cell, and which of the failures are swept.
 PART = slice(None) if os.environ.get("NBFILES_TRIALS") == "full" else slice(None, None, 3)
 WAYS = {
-    "ANTHROPIC_API_KEY": ({"ANTHROPIC_API_KEY": CANARY}, "pass", slice(None)),
-    "ANTHROPIC_AUTH_TOKEN": ({"ANTHROPIC_AUTH_TOKEN": CANARY}, "pass", PART),
-    "login": ({}, "witness.login()", PART),
+    "ANTHROPIC_API_KEY": (CANARY, {"ANTHROPIC_API_KEY": CANARY}, "pass", slice(None)),
+    "ANTHROPIC_AUTH_TOKEN": (GATEWAY, {"ANTHROPIC_AUTH_TOKEN": GATEWAY}, "pass", PART),
+    "login": (CANARY, {}, "witness.login()", PART),
 }
-BEFORE = "%load_ext nbfiles\n%load_ext witness\nimport os, signal, threading, nbfiles, witness\n%xmode Verbose"
+BEFORE = """
+%load_ext nbfiles
+%load_ext witness
+import os, signal, threading, nbfiles, witness
+from unittest.mock import patch
+%xmode Verbose
+"""
 AFTER = (
     "%config NbFiles",
     "nbfiles.last",
@@ -170,8 +187,9 @@ def hits(key: str, text: bytes) -> list[bytes]:
 
 
 class Sinks(NamedTuple):
-    """What was left when the kernel had ended: the bytes of each sink, what did not fail, what servers got."""
+    """What was left when the kernel had ended: the key, the bytes of each sink, what did not fail, what servers got."""
 
+    key: str
     found: dict[str, bytes]
     passed: set[str]
     sent: bytes
@@ -181,13 +199,13 @@ class Sinks(NamedTuple):
 def sinks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sinks:
     """Run every failure in one kernel, for one way of giving the key, and collect what is left."""
     folder = tmp_path_factory.mktemp("canary")
-    environment, first, part = WAYS[request.param]
+    key, environment, first, part = WAYS[request.param]
     servers: list[Server] = []
     with ExitStack() as stack:
         codes = {name: _cell(FAILURES[name], stack, servers) for name in list(FAILURES)[part]}
         cells = [BEFORE, first, *codes.values(), *AFTER, LEAK, "witness.inventory()"]
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in cells])
-        _run(notebook, folder, {**environment, "TYPED": CANARY})
+        _run(notebook, folder, {**environment, "TYPED": key, "A_KEY_OF_ANY_NAME": key})
     nbformat.write(notebook, folder / "saved.ipynb")
     page, _ = HTMLExporter().from_notebook_node(notebook)
     seen = folder / "work" / "seen"
@@ -202,7 +220,7 @@ def sinks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "disk": b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file()),
     }
     passed = {name for number, name in enumerate(codes, 3) if not (seen / f"failure-{number:03}").exists()}
-    return Sinks(found, passed, b"".join(exchange.head for server in servers for exchange in server.exchanges))
+    return Sinks(key, found, passed, b"".join(exchange.head for server in servers for exchange in server.exchanges))
 
 
 def _cell(failure: Failure, stack: ExitStack, servers: list[Server]) -> str:
@@ -232,6 +250,8 @@ def _run(notebook: nbformat.NotebookNode, folder: Path, environment: dict[str, s
     work.mkdir()
     bundle(work)
     (work / "report.pdf").write_bytes(b"%PDF-")
+    (work / "sleeps").write_text("#!/bin/sh\nexec sleep 60\n")
+    (work / "sleeps").chmod(0o700)
     with (work / "big.bin").open("wb") as big:
         big.truncate(64 << 20)
     kept = {
@@ -255,13 +275,13 @@ def _run(notebook: nbformat.NotebookNode, folder: Path, environment: dict[str, s
 @pytest.mark.parametrize("sink", SINKS)
 def test_no_sink_holds_the_key(sinks, sink):
     """Whatever fails, the key is in no output, traceback, pickle, log, saved notebook, history, object or file."""
-    assert [] == hits(CANARY, sinks.found[sink])
+    assert [] == hits(sinks.key, sinks.found[sink])
 
 
 def test_every_failure_failed(sinks):
     """Each cell of the sweep raised something, and the key was in use: servers were sent it."""
     assert set() == sinks.passed
-    assert sinks.sent.count(CANARY.encode()) > 5
+    assert sinks.sent.count(sinks.key.encode()) > 5
     assert len(FAILURES) >= 40
 
 

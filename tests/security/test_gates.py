@@ -21,8 +21,8 @@ GATES = {
 }
 ALLOWED = {
     (
-        "_local_process.py",  # made for the child; nothing on the line can fail
-        'environment = {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}',
+        "_local_process.py",  # made for the child; the frame is in no traceback, whatever happens
+        'return {name: value for name, value in os.environ.items() if not name.startswith("ANTHROPIC_")}',
     ),
     ("_here.py", 'if not path.startswith("~"):'),  # what a person typed; no folder is judged by it
     ("_ledger.py", 'return str(folder).startswith("\\\\\\\\")'),  # a share of Windows; chooses a way to lock

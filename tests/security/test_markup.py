@@ -42,7 +42,7 @@ def show(number, text):
     chosen = f"--beta n{number} --no-retry"
     display(shell.run_line_magic("upload", f"nbfiles.text('{number}', name='a.txt') as x {chosen}"))
     display(shell.run_line_magic("files", f"list --beta n{number}"))
-    shell.run_line_magic("files", f"delete file_{number} --dry-run --beta n{number}")
+    display(shell.run_line_magic("files", f"delete file_{number} --dry-run --beta n{number}"))
     pair = "[nbfiles.text(each, name=each + '.txt') for each in ('good', 'bad')]"
     try:
         shell.run_line_magic("upload", f"{pair} as y {chosen}")

@@ -668,8 +668,8 @@ export class View {
 			else on.body.insertBefore(line, before);
 			this.mark(line, row, at);
 		}
-		on.above.style.height = `${first * ROW}px`;
-		on.below.style.height = `${(found.length - last) * ROW}px`;
+		on.above.style.setProperty("height", `${first * ROW}px`);
+		on.below.style.setProperty("height", `${(found.length - last) * ROW}px`);
 		set(on.table, { "aria-rowcount": `${found.length + 1}` });
 		if (found.length) set(on.table, { "aria-activedescendant": `${this.name}-${found[this.at]}` });
 		fitTails(raw, on.zero);
