@@ -241,8 +241,6 @@ class Spread:
             self._client.cancel(futures, force=True)
             raise
         finally:
-            # Also what stops the uploads that are under way: the carrier's teardown tells them.
-            self._client.unregister_worker_plugin(job.name)
             self._clear(job)
         self._settle(job, watch.sent)
         return watch.outcomes()
@@ -289,7 +287,12 @@ class Spread:
         keys = set(self._keys().values())
         own = not self._session.local and keys == {credential.fingerprint}
         safe = all(map(_is_safe, self._addresses()))
-        if not own and not safe and (not keys or "" in keys or self._storage_options):
+        if self._storage_options and not safe:
+            raise CredentialError(
+                f"storage_options would travel to the workers of {visible(self._client.scheduler.address)} in the clear",
+                "Set the store's credentials in their environment, or give the scheduler TLS (tls://).",
+            )
+        if not own and not safe and (not keys or "" in keys):
             raise CredentialError(
                 f"the workers of {visible(self._client.scheduler.address)} have no ANTHROPIC_API_KEY, and this "
                 "notebook's would travel to them in the clear",
@@ -360,10 +363,11 @@ class Spread:
             future.release()  # the worker need not keep the answer
 
     def _clear(self, job: Job) -> None:
-        """Take the job's marks out of the scheduler."""
+        """Stop what is being sent, and take all of the job out of the cluster."""
         from distributed import Semaphore
 
-        with contextlib.suppress(OSError, TimeoutError):  # the scheduler is gone, and its marks with it
+        with contextlib.suppress(OSError, TimeoutError):  # the scheduler is gone, and all of it with it
+            self._client.unregister_worker_plugin(job.name)  # the carrier's teardown tells the uploads
             self._client.sync(_forget, self._client, [job.mark(number) for number in range(len(self))])
             slots = Semaphore(job.jobs, name=job.name)
             until = time.monotonic() + _GRACE
@@ -490,8 +494,8 @@ def _is_safe(address: str) -> bool:
 
 def _broken(label: str, future: Any) -> Error:
     """Return the error for a task that did not come to its end: its frame could not be computed, or killed workers."""
-    if future.status == "cancelled":
-        return ConnectionFailedError("the upload was cancelled")
+    if future.status != "error":
+        return ConnectionFailedError("the cluster lost it, or somebody cancelled it", "Run the line again.")
     error = future.exception()
     kind = type(error).__name__
     if kind == "KilledWorker":

@@ -1,4 +1,4 @@
-"""What places and clusters cost the notebook's memory, at a size that could not be missed; in CI a tenth of the whole."""
+"""What places and clusters cost the notebook's memory, at a size that could not be missed; CI runs a tenth."""
 
 from __future__ import annotations
 

@@ -311,6 +311,17 @@ def test_the_key_does_not_travel_in_the_clear(cluster, monkeypatch, unsafe):
         assert 0 == server.uploads
 
 
+def test_a_stores_key_does_not_travel_in_the_clear(cluster, bucket, monkeypatch):
+    """Where others could listen, storage_options are refused even if the workers have the Files API's key."""
+    monkeypatch.setattr(_cluster.Spread, "_addresses", lambda self: ["tcp://10.0.0.1:8786"])
+    monkeypatch.setattr(_cluster.Spread, "_keys", lambda self: {"a": self._session.find()[1].fingerprint})
+    with Server(stored, listing=lists_all) as server:
+        files = nbfiles.Files(base_url=server.url, api_key=CANARY)
+        with pytest.raises(CredentialError, match="storage_options would travel") as caught:
+            files.upload_many("s3://bucket/d*/*.csv", on=cluster, storage_options=bucket, progress=False)
+        assert (0, False) == (server.uploads, "SECRET" in str(caught.value))
+
+
 @pytest.mark.parametrize(
     ("address", "safe"),
     [("tcp://127.0.0.1:1", True), ("inproc://10.0.0.1/5/1", True), ("tls://10.0.0.1:1", True), ("tcp://[::1]:1", True),
