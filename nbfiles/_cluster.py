@@ -289,7 +289,7 @@ class Spread:
         safe = all(map(_is_safe, self._addresses()))
         if self._storage_options and not safe:
             raise CredentialError(
-                f"storage_options would travel to the workers of {visible(self._client.scheduler.address)} in the clear",
+                f"storage_options would travel to {visible(self._client.scheduler.address)} in the clear",
                 "Set the store's credentials in their environment, or give the scheduler TLS (tls://).",
             )
         if not own and not safe and (not keys or "" in keys):
