@@ -13,16 +13,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, cast
 
 from nbfiles import _options
+from nbfiles._cluster import Spread, spread
 from nbfiles._errors import InputError
 from nbfiles._fit import fits
 from nbfiles._listing import SORTS, Listing
 from nbfiles._payload import Payloads
 from nbfiles._progress import observer
 from nbfiles._session import How, Session
-from nbfiles.sources import Request, payloads
+from nbfiles.sources import Request, is_partitioned, payloads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nbfiles._events import Observer
     from nbfiles._payload import Payload
@@ -50,6 +51,11 @@ class UploadOptions(TypedDict, total=False):
     include: str | Sequence[str]
     exclude: str | Sequence[str]
     lossy: bool
+    zip: bool
+    split: int | str | None
+    one: bool
+    on: Any
+    storage_options: Mapping[str, Any]
     progress: bool | Observer
 
 
@@ -100,6 +106,11 @@ UPLOAD_DEFAULTS: dict[str, Any] = {
     "include": (),
     "exclude": (),
     "lossy": False,
+    "zip": False,
+    "split": None,
+    "one": False,
+    "on": None,
+    "storage_options": {},
     "progress": True,
 }
 LIST_DEFAULTS: dict[str, Any] = {
@@ -155,6 +166,8 @@ class Chosen:
             include=_globs(given["include"]),
             exclude=_globs(given["exclude"]),
             lossy=given["lossy"],
+            zip=given["zip"],
+            storage_options=given["storage_options"],
         )
         self.how = How(
             expires=self._expires(given["expires"]),
@@ -163,6 +176,7 @@ class Chosen:
             retry=given["retry"],
             fresh=given["fresh"],
         )
+        self._cluster = {"on": given["on"], "split": _size("split", given["split"]), "one": given["one"]}
         progress = given["progress"]
         self.display: Any = progress if callable(progress) else observer(quiet=not progress)
 
@@ -172,6 +186,28 @@ class Chosen:
             return self._session.config.expires
         seconds: int | None = _seconds("expires", given)
         return seconds
+
+    def spreads(self, source: Any) -> bool:
+        """Whether `source` is one that a cluster's workers send."""
+        return is_partitioned(source) or any(self._cluster.values())
+
+    def spread(self, source: Any, *, many: bool) -> Spread | None:
+        """Return `source` as something that a cluster's workers send; None if it is sent from here.
+
+        Raises
+        ------
+        InputError
+            If it is many files where one is wanted.
+        """
+        self._session.find()  # no key: say so before anything is met or computed
+        made = spread(source, self.request, self._session, **self._cluster)
+        if made is not None and made.many and not many:
+            made.close()
+            raise InputError(
+                "upload sends one file, and this source is many: a partitioned frame or a glob",
+                "Use upload_many, which returns a table, or one=True.",
+            )
+        return made
 
     def payloads(self, sources: Sequence[Any], *, many: bool) -> Payloads:
         """Turn `sources` into payloads that may all be sent; on an error nothing is left behind.
@@ -236,6 +272,11 @@ def _seconds(key: str, value: Any) -> Any:
     """Return a length of time in seconds: a number is one already, ``"7d"`` is read as the magic does."""
     if isinstance(value, timedelta):
         return int(value.total_seconds())
+    return _option(key, value) if isinstance(value, str) else value
+
+
+def _size(key: str, value: Any) -> Any:
+    """Return bytes: a number is that already, ``"64MB"`` is read as the magic does."""
     return _option(key, value) if isinstance(value, str) else value
 
 

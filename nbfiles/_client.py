@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies
@@ -27,6 +27,7 @@ from nbfiles._config import ANSWER_TIMEOUT, CONNECT_TIMEOUT, STALL_TIMEOUT, Plac
 from nbfiles._errors import CertificateError, ConnectionFailedError, Error, InputError, NotFoundError, ResponseError
 from nbfiles._models import DeletedFile, FileMetadata, Page
 from nbfiles._names import visible
+from nbfiles._tls import ssl_context
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -412,39 +413,6 @@ def _transport(place: Place, context: ssl.SSLContext) -> httpx.BaseTransport:
 def _url(base_url: str, path: str, params: tuple[tuple[str, str], ...]) -> httpx.URL:
     """Return the address of a request. All uploads have the same, and to parse it takes longer than to use it."""
     return httpx.URL(base_url + path, params=params)
-
-
-@cache
-def ssl_context(ca_bundle: str, cert_file: str, cert_dir: str) -> ssl.SSLContext:
-    """Return the one context of all workers: the system's certificates, and those named.
-
-    A context a client costs a third of the throughput of many small files. Verification cannot be switched off.
-
-    Parameters
-    ----------
-    ca_bundle : str
-        A PEM file, or ``""``.
-    cert_file, cert_dir : str
-        ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``. As arguments, so that one that is set later in the notebook counts.
-
-    Raises
-    ------
-    InputError
-        If a file of certificates is missing or is none.
-    """
-    import truststore
-
-    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    for path, said in ((ca_bundle, "ca_bundle"), (cert_file, "SSL_CERT_FILE")):
-        if not path:
-            continue
-        try:
-            context.load_verify_locations(cafile=path)
-        except (OSError, ssl.SSLError):
-            raise InputError(f"{said} names no file of certificates: {visible(path)}", "It must be PEM.") from None
-    if cert_dir:
-        context.load_verify_locations(capath=cert_dir)
-    return context
 
 
 def _certificate_problem(error: BaseException | None) -> str:

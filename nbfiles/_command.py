@@ -1,7 +1,7 @@
 """A command: what a magic line asks for, as frozen data, and how it is written as a line again.
 
 ``_grammar`` reads lines into commands. Here is what can be done with one without knowing the notebook: write it
-(`render`), give its Python values (`settle`), refuse what is not built yet (`refuse_not_landed`), and check a name
+(`render`), give its Python values (`settle`), and check a name
 that an id may be bound to (`check_name`).
 """
 
@@ -22,7 +22,6 @@ from nbfiles._words import (
     braces,
     is_parenthesised,
     is_string,
-    is_url,
     is_word,
     plain_spaces,
     quoted,
@@ -289,25 +288,6 @@ def _settled(command: Command, option: Option, value: Any, evaluate: Callable[[s
         return option.accept(evaluate(value.code))
     except InputError as error:
         raise command.error(str(error), value.start, value.end) from None
-
-
-def refuse_not_landed(command: Command) -> None:
-    """Refuse what the grammar knows and the engine does not.
-
-    Raises
-    ------
-    GrammarError
-        For an option or source that is not there yet; its place is marked.
-    """
-    for option in options_for(command.verb or command.magic):
-        given = command.options.get(option.name) if option.metavar else command.options.get(option.name) is option.value
-        if given and not option.landed:
-            raise command.error(f"{option.flag} is not there yet; leave it out", *command.places[option.name])
-    for clause in command.clauses if command.magic == "upload" else ():
-        source = clause.source
-        if source.kind in {"word", "quoted"} and is_url(source.text):
-            message = "URLs are not there yet; download the file and upload it from here"
-            raise command.error(message, source.start, source.end)
 
 
 # IPython's own, which it writes again after each cell. https://ipython.readthedocs.io/en/stable/interactive/reference.html

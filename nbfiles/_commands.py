@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import inspect
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbfiles import _deletion, _receipt, _render, _rounds
+from nbfiles._cluster import Spread, spread
 from nbfiles._command import settle
 from nbfiles._deletion import Asked
 from nbfiles._errors import Error, InputError, NotFoundError, UploadError
@@ -25,6 +26,7 @@ from nbfiles._ids import ids_of
 from nbfiles._listing import Listing
 from nbfiles._models import FileId, FileMetadata
 from nbfiles._names import became_text, visible
+from nbfiles._payload import Payloads
 from nbfiles._progress import observer
 from nbfiles._resolve import resolve, resolve_ids
 from nbfiles._results import ending, listed, origin, remember, row_of, stored_twice, variable
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
     from nbfiles._deletion import Plan
     from nbfiles._fit import Fit
     from nbfiles._ledger import Pending
-    from nbfiles._payload import Payloads
     from nbfiles._resolve import Meaning
     from nbfiles._rounds import Rounds
     from nbfiles._table import FileTable
@@ -100,15 +101,30 @@ class _Part:
     """One clause on its way: its payloads, and the name that waits for their ids."""
 
     target: str | None
-    payloads: Payloads
+    payloads: Payloads = field(default_factory=lambda: Payloads([], many=False))
+    spread: Spread | None = None  # what a cluster's workers send, instead
+
+    def __len__(self) -> int:
+        return len(self.payloads if self.spread is None else self.spread)
+
+    @property
+    def many(self) -> bool:
+        """Whether its name binds a list."""
+        return self.payloads.many if self.spread is None else self.spread.many
+
+    def close(self) -> None:
+        """Let go of what it keeps."""
+        self.payloads.close()
+        if self.spread is not None:
+            self.spread.close()
 
     def variables(self) -> list[str]:
         """Return what will hold the id of each payload, as one would type it."""
         if self.target is None:
-            return [""] * len(self.payloads)
-        if not self.payloads.many:
+            return [""] * len(self)
+        if not self.many:
             return [self.target]
-        return [f"{self.target}[{number}]" for number in range(len(self.payloads))]
+        return [f"{self.target}[{number}]" for number in range(len(self))]
 
 
 def upload(command: Command, notebook: Notebook, cell: str | None = None) -> FileTable | None:
@@ -146,7 +162,7 @@ def upload(command: Command, notebook: Notebook, cell: str | None = None) -> Fil
             parts.append(_cell_part(command, notebook, cell))
         else:
             for meaning in meanings:
-                parts.append(_Part(meaning.target, _payloads(meaning, command, notebook)))
+                parts.append(_part(meaning, command, notebook, session))
         everything = [payload for part in parts for payload in part.payloads]
         notes = [meaning.note for meaning in meanings if meaning.note] + list(session.check(everything))
         found = fits(everything, command.options.get("for_", "auto"))
@@ -159,7 +175,7 @@ def upload(command: Command, notebook: Notebook, cell: str | None = None) -> Fil
         return _send(command, session, parts, notes, notebook)
     finally:
         for part in parts:
-            part.payloads.close()
+            part.close()
 
 
 def _cell_part(command: Command, notebook: Notebook, cell: str) -> _Part:
@@ -173,27 +189,51 @@ def _cell_part(command: Command, notebook: Notebook, cell: str) -> _Part:
     return _Part(clause.target, payloads(text(cell, name=name), _request(command, "the cell")))
 
 
-def _payloads(meaning: Meaning, command: Command, notebook: Notebook) -> Payloads:
-    """Return the payloads of one source."""
+def _part(meaning: Meaning, command: Command, notebook: Notebook, session: Session) -> _Part:
+    """Return one source, ready to be sent from here or from a cluster's workers."""
     request = _request(command, meaning.value)
     match meaning.kind:
-        case "file":
-            return file(meaning.value, request)
-        case "folder":
-            return folder(meaning.value, request)
-        case "glob":
-            return glob_(meaning.value, request)
-        case "notebook":
-            return notebook_file(notebook.path(), request)
-        case "cells":
-            return cells(meaning.value, notebook.inputs(), request)
+        case "file" | "folder" | "glob" | "notebook" | "cells":
+            value: Any = None
+        case "url":
+            value = meaning.value
         case _:
-            return payloads(notebook.evaluate(meaning.value), request)
+            value = notebook.evaluate(meaning.value)
+    cluster = {word: command.options[word] for word in ("on", "split", "one") if word in command.options}
+    spread_ = spread(value, request, session, **cluster)
+    if spread_ is not None:
+        return _Part(meaning.target, spread=spread_)
+    match meaning.kind:
+        case "file":
+            return _Part(meaning.target, file(meaning.value, request))
+        case "folder":
+            return _Part(meaning.target, folder(meaning.value, request))
+        case "glob":
+            return _Part(meaning.target, glob_(meaning.value, request))
+        case "notebook":
+            return _Part(meaning.target, notebook_file(notebook.path(), request))
+        case "cells":
+            return _Part(meaning.target, cells(meaning.value, notebook.inputs(), request))
+        case _:
+            return _Part(meaning.target, payloads(value, request))
 
 
 def _request(command: Command, label: str) -> Request:
     options = command.options
-    wanted = ("name", "type", "for_", "format", "opt", "index", "max_rows", "sample", "include", "exclude", "lossy")
+    wanted = (
+        "name",
+        "type",
+        "for_",
+        "format",
+        "opt",
+        "index",
+        "max_rows",
+        "sample",
+        "include",
+        "exclude",
+        "lossy",
+        "zip",
+    )
     return Request(label=label, **{name: options[name] for name in wanted if name in options})
 
 
@@ -214,11 +254,19 @@ def _send(
 ) -> FileTable:
     """Send the payloads of all parts at once; bind; show."""
     how = _how(command, session)
-    tasks = session.uploads([payload for part in parts for payload in part.payloads], how)
+    sent = [payload for part in parts for payload in part.payloads]
+    tasks = session.uploads(sent, how)
     display = observer(quiet=bool(command.options.get("quiet")))
     started = time.monotonic()
     try:
-        outcomes = session.outcomes(tasks, session.run(tasks, display, how))
+        from_here = iter(session.outcomes(tasks, session.run(tasks, display, how) if tasks else []))
+        outcomes, first = list[Outcome](), len(tasks)
+        for part in parts:
+            if part.spread is None:
+                outcomes.extend(next(from_here) for _ in range(len(part)))
+            else:
+                outcomes.extend(part.spread.run(how, display, first=first))
+                first += len(part)
     except BaseException:
         display.clear()
         raise
@@ -246,14 +294,14 @@ def _ids_of(
     rows, bound = list[Row](), dict[str, Any]()
     left = iter(outcomes)
     for part in parts:
-        mine = [next(left) for _ in part.payloads]
+        mine = [next(left) for _ in range(len(part))]
         arrived = all(outcome.metadata is not None for outcome in mine)
         names = part.variables() if arrived else [""] * len(mine)
         rows.extend(row_of(outcome, name) for outcome, name in zip(mine, names, strict=True))
         if part.target is None or not arrived:
             continue
         ids = [FileId.of(outcome.metadata) for outcome in mine if outcome.metadata is not None]
-        bound[part.target] = ids if part.payloads.many else ids[0]
+        bound[part.target] = ids if part.many else ids[0]
     return remember(file_table(rows, local=local)), bound
 
 
@@ -266,7 +314,7 @@ def _failure(parts: Sequence[_Part], outcomes: Sequence[Outcome], table: FileTab
         return failures[0]
     missed, left = list[str](), iter(outcomes)
     for part in parts:
-        mine = [next(left) for _ in part.payloads]
+        mine = [next(left) for _ in range(len(part))]
         if part.target and any(outcome.error is not None for outcome in mine):
             missed.append(part.target)
     cause = _receipt.failed(
@@ -334,13 +382,19 @@ def _ends_soon(outcomes: Sequence[Outcome], bound: Mapping[str, Any]) -> list[_r
 
 
 def _plan(parts: Sequence[_Part], found: Sequence[Fit], notes: Sequence[_receipt.Note | str]) -> _receipt.Receipt:
-    named = ((payload, name) for part in parts for payload, name in zip(part.payloads, part.variables(), strict=True))
+    notes = [*notes, *(_spread_note(part.spread) for part in parts if part.spread is not None)]
+    here = (part for part in parts if part.spread is None)
+    named = ((payload, name) for part in here for payload, name in zip(part.payloads, part.variables(), strict=True))
     files = [
         _receipt.Planned(payload.name, payload.size, payload.mime_type, name, each.tokens)
         for (payload, name), each in zip(named, found, strict=True)
     ]
     estimated = [RULE] if any(file.tokens is not None for file in files) else []
     return _receipt.planned(files, notes=[*notes, *estimated])
+
+
+def _spread_note(spread_: Spread) -> str:
+    return f"{_render.counted(len(spread_), 'file')} from the cluster's workers, such as {spread_.names[0]}"
 
 
 # ---- %files ----------------------------------------------------------------------------------------------------------

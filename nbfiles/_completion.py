@@ -101,7 +101,7 @@ def _verb_of(before: str) -> str:
 
 
 def _flags(place: str) -> list[str]:
-    return sorted(option.flag for option in options_for(place) if option.landed)
+    return sorted(option.flag for option in options_for(place))
 
 
 def _for_files(before: str, place: str, names: Mapping[str, Any], latest: Iterable[str]) -> list[str]:

@@ -45,6 +45,7 @@ from nbfiles._usage import usage_of
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nbfiles._cluster import Spread
     from nbfiles._config import NbFiles
     from nbfiles._deletion import Plan
     from nbfiles._events import Observer
@@ -131,9 +132,9 @@ class Files:
         Parameters
         ----------
         source : object
-            A path (``str`` or path-like), bytes, an open binary file, a DataFrame or Series, an Arrow table of any
-            library, an array, a figure or picture, a dict, a list of records, ``nbfiles.text(...)``, what shows itself
-            in a notebook, or a coroutine that gives one of these.
+            A path (``str`` or path-like), a URL, bytes, an open binary file, a DataFrame or Series, an Arrow table of
+            any library, a Dask DataFrame, an array, a figure or picture, a dict, a list of records,
+            ``nbfiles.text(...)``, what shows itself in a notebook, or a coroutine that gives one of these.
         name : str or None, default None
             The file name to send; None takes it from the path, or ``data.csv`` and the like.
         type : str or None, default None
@@ -165,6 +166,16 @@ class Files:
             Globs for the files of a folder.
         lossy : bool, default False
             Write a frame even where values would change or merge.
+        zip : bool, default False
+            Send a folder as one archive.
+        split : int (bytes) or str ("64MB"), default None
+            Part a Dask frame anew, into partitions of about this size in memory.
+        one : bool, default False
+            Send a Dask frame as one file.
+        on : str or distributed.Client or None, default None
+            The Dask cluster that sends a Dask frame or the files of a store; None is the one in use.
+        storage_options : mapping, default {}
+            For a URL: options of the fsspec store it is in, or headers where it is a web address.
         progress : bool or Observer, default True
             Whether progress is shown, or who is told of it.
 
@@ -181,6 +192,8 @@ class Files:
             Whatever else went wrong (see the tree in ``nbfiles._errors``); no file is bound.
         """
         chosen = Chosen(self.session, options)
+        if (parts := chosen.spread(source, many=False)) is not None:
+            return _single(self.session, _spread(parts, chosen))
         with chosen.payloads([source], many=False) as made:
             uploads = self.session.uploads(made.items, chosen.how)
             results = _watched(chosen.display, lambda watch: self.session.run(uploads, watch, chosen.how))
@@ -191,6 +204,8 @@ class Files:
         """Call `upload` while the running loop goes on; cancelling the task cancels the transfer."""
         chosen = Chosen(self.session, options)
         source = await source if isinstance(source, Awaitable) else source
+        if chosen.spreads(source):
+            return _single(self.session, await _spread_async(source, chosen, many=False))
         with await _in_thread(lambda: chosen.payloads([source], many=False)) as made:
             uploads = self.session.uploads(made.items, chosen.how)
             results = await _watched_async(
@@ -222,6 +237,8 @@ class Files:
             If one source cannot be sent. Nothing was sent.
         """
         chosen = Chosen(self.session, options)
+        if (parts := chosen.spread(sources, many=True)) is not None:
+            return _table(self.session, _spread(parts, chosen))
         with chosen.payloads(_as_list(sources), many=True) as made:
             uploads = self.session.uploads(made.items, chosen.how)
             results = _watched(chosen.display, lambda watch: self.session.run(uploads, watch, chosen.how))
@@ -231,6 +248,8 @@ class Files:
     async def upload_many_async(self, sources: Any, **options: Unpack[UploadOptions]) -> FileTable:
         """Call `upload_many` while the running loop goes on; cancelling the task cancels the transfers."""
         chosen = Chosen(self.session, options)
+        if chosen.spreads(sources):
+            return _table(self.session, await _spread_async(sources, chosen, many=True))
         given = [await one if isinstance(one, Awaitable) else one for one in _as_list(sources)]
         with await _in_thread(lambda: chosen.payloads(given, many=True)) as made:
             uploads = self.session.uploads(made.items, chosen.how)
@@ -671,6 +690,29 @@ async def _watched_async(display: Any, run: Callable[[Observer], Awaitable[T]]) 
         return await run(display)
     finally:
         _clear(display)
+
+
+def _spread(parts: Spread, chosen: Chosen, stop: threading.Event | None = None) -> list[Outcome]:
+    """Have a cluster's workers send `parts`."""
+    try:
+        return _watched(chosen.display, lambda watch: parts.run(chosen.how, watch, stop=stop))
+    finally:
+        parts.close()
+
+
+async def _spread_async(source: Any, chosen: Chosen, *, many: bool) -> list[Outcome]:
+    """Do the same while the running loop goes on; cancelling the task cancels the cluster's."""
+    stop = threading.Event()
+
+    def work() -> list[Outcome]:
+        parts = chosen.spread(source, many=many)
+        return [] if parts is None else _spread(parts, chosen, stop)
+
+    try:
+        return await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        stop.set()
+        raise
 
 
 def _clear(display: Any) -> None:

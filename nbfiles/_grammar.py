@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 
 from nbfiles._caret import caret
-from nbfiles._command import Clause, Command, Id, Python, Source, Span, refuse_not_landed, render, settle
+from nbfiles._command import Clause, Command, Id, Python, Source, Span, render, settle
 from nbfiles._errors import FileNameError, GrammarError
 from nbfiles._names import check_filename
 from nbfiles._options import PLACES, VERBS, find_option, place_name, verb
@@ -47,7 +47,6 @@ __all__ = [
     "parse_cell",
     "parse_files",
     "parse_upload",
-    "refuse_not_landed",
     "render",
     "settle",
 ]

@@ -103,15 +103,12 @@ class FileMagics(Magics):
 
     def _do(self, parse: Callable[[], Command], work: Callable[[Command], Any]) -> Any:
         """Parse and work; say what goes wrong in one line; return None where a ``;`` hides the result."""
-        from nbfiles._command import refuse_not_landed
-
         failure: BaseException
         try:
             command = parse()
             if command.options.get("help"):
                 print(_page(command.magic))  # help is text, for a terminal too
                 return None
-            refuse_not_landed(command)
             result = work(command)
         except InputError as error:
             failure = _usage(error)

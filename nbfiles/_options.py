@@ -1,7 +1,7 @@
 """The options of the magics, and the verbs of ``%files``, as one table that everything else reads.
 
 Parsing, ``--help``, completion and "did you mean" all come from ``OPTIONS`` and ``VERBS``, so an option that is not
-here does not exist anywhere. `refuse_not_landed` of ``_grammar`` keeps what is spelled here and not built yet.
+here does not exist anywhere.
 """
 
 from __future__ import annotations
@@ -66,8 +66,6 @@ class Option:
         Whether it may stand several times; its values are then a tuple.
     meant : tuple of str, default ()
         Other tools' words for it, for "did you mean"; single letters are those of short options.
-    landed : bool, default True
-        Whether what it does is there.
     """
 
     key: str
@@ -80,7 +78,6 @@ class Option:
     value: bool = True
     repeatable: bool = False
     meant: tuple[str, ...] = ()
-    landed: bool = True
 
     def __post_init__(self) -> None:
         """Derive the Python name: ``dry-run`` is ``dry_run``."""
@@ -172,7 +169,7 @@ OPTIONS: tuple[Option, ...] = (
            read_choice(PURPOSES), "auto", name="for_", meant=("use", "purpose", "as", "block")),
     Option("format", ("upload",), "how to write a table: csv, json, parquet, xlsx, ...", "FORMAT", read_format,
            "by --name, else csv", meant=("fmt", "f")),
-    Option("opt", ("upload",), 'passed to the writer: --opt sep=";"; may repeat', "KEY=VALUE", read_key_value,
+    Option("opt", ("upload",), 'passed to the writer or store: --opt sep=";"; may repeat', "KEY=VALUE", read_key_value,
            repeatable=True, meant=("option", "options", "kwargs", "kw")),
     Option("index", ("upload",), "write the table's index", default="all but a plain RangeIndex"),
     Option("no-index", ("upload",), "leave the index out", name="index", value=False),
@@ -183,12 +180,12 @@ OPTIONS: tuple[Option, ...] = (
            default="everything but hidden and key files"),
     Option("exclude", ("upload",), "in a folder, not what matches; may repeat", "GLOB", repeatable=True,
            meant=("ignore", "skip")),
-    Option("zip", ("upload",), "send a folder as one archive", meant=("archive", "compress"), landed=False),
+    Option("zip", ("upload",), "send a folder as one archive", meant=("archive", "compress")),
     Option("split", ("upload",), "send parts of about this size", "SIZE", read_part_size, "as partitioned",
-           meant=("chunk", "chunks", "chunksize", "part-size"), landed=False),
-    Option("one", ("upload",), "send a partitioned table as one file", meant=("single", "concat"), landed=False),
+           meant=("chunk", "chunks", "chunksize", "part-size")),
+    Option("one", ("upload",), "send a partitioned table as one file", meant=("single", "concat")),
     Option("on", ("upload",), "upload from a cluster's workers", "ADDRESS", default="this machine",
-           meant=("cluster", "scheduler", "client"), landed=False),
+           meant=("cluster", "scheduler", "client")),
     Option("jobs", ("upload",), "files sent at the same time, 1 to 64", "N", read_count(64), "adaptive",
            meant=("j", "workers", "threads", "parallel", "concurrency", "max-concurrency", "n-jobs")),
     Option("expires", ("upload", "cell"), "delete it after 1h to 90d, such as 7d; or never", "AGE", read_expires,
@@ -242,7 +239,7 @@ def find_option(key: str, place: str) -> Option | None:
 
 def meant_option(word: str, place: str) -> Option | None:
     """Return the option of `place` that `word` was probably meant to be: another tool's word for it, or a typo."""
-    options = [option for option in options_for(place) if option.landed]
+    options = options_for(place)
     for option in options:
         if word in {option.key, *option.meant}:
             return option
@@ -308,7 +305,7 @@ def help_text(magic: Magic) -> str:
     Returns
     -------
     str
-        Examples, usage, and one line for each verb, and each option that has landed.
+        Examples, usage, and one line for each verb, and each option.
     """
     examples = _columns([(line, says) for line, says in _EXAMPLES[magic]])
     parts = [examples, _USAGE[magic] + "\n" + _WORDS[magic]]
@@ -328,14 +325,14 @@ def _titles(verbs: list[str]) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _rows(places: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Return usage and help of the landed options of `places`; a verb's leave out what all of them have."""
+    """Return usage and help of the options of `places`; a verb's leave out what all of them have."""
     everywhere = [option for option in OPTIONS if option.on == _EVERYWHERE]
     if not places:
         options = everywhere
     else:
         is_verb = verb(places[0]) is not None
         options = [option for option in options_for(places[0]) if not (is_verb and option in everywhere)]
-    return [(option.usage, _with_default(option)) for option in options if option.landed]
+    return [(option.usage, _with_default(option)) for option in options]
 
 
 def _with_default(option: Option) -> str:

@@ -257,7 +257,7 @@ class Reader(abc.ABC):
 
     def _letter(self, letter: str) -> Option | None:
         """Return the option that other tools write with this letter."""
-        return next((option for option in options_for(self.place) if option.landed and letter in option.meant), None)
+        return next((option for option in options_for(self.place) if letter in option.meant), None)
 
     def name(self, after: Span) -> tuple[str, int, int]:
         """Read the NAME that follows the ``as`` at `after`."""

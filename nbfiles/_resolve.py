@@ -277,7 +277,7 @@ class _Search:
         """Whether a URL is several files. A ``?`` in http(s) begins a query, so there it is always one."""
         if self.text.lower().startswith(("http://", "https://")):
             return False
-        return has_glob(self.text) or self.text.endswith("/")
+        return has_glob(self.text) or (self.text.endswith("/") and "zip" not in self.command.options)
 
     # What went wrong, from here on.
 

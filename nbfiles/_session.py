@@ -328,11 +328,16 @@ class Session:
         connect = partial(_connect, where, credential)
         return TransferManager(connect, jobs=jobs, patience=self.patience, bucket=self._bucket(where, credential))
 
-    def _bucket(self, where: Place, credential: Credential) -> Bucket | None:
-        """Return what keeps this process within the requests a minute of this place and key; None if nothing does."""
+    def requests_per_minute(self, where: Place) -> int:
+        """Return how many requests a minute `where` is asked at most; 0 if they are not counted."""
         most = self.config.requests_per_minute
         if most is None:
             most = ANTHROPIC_REQUESTS if where.base_url == ANTHROPIC else 0
+        return most
+
+    def _bucket(self, where: Place, credential: Credential) -> Bucket | None:
+        """Return what keeps this process within the requests a minute of this place and key; None if nothing does."""
+        most = self.requests_per_minute(where)
         return shared_bucket(where.base_url, credential.fingerprint, most) if most else None
 
 

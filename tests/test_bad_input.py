@@ -53,6 +53,12 @@ SOURCES = (
 )
 
 
+PASSWORD = (
+    "was given with a user name or a password in it, which would be saved with the notebook. "
+    "Leave it out; in Python there is storage_options={...}."
+)
+
+
 @pytest.mark.parametrize(
     ("line", "said", "marked"),
     [
@@ -146,11 +152,15 @@ SOURCES = (
             "",
         ),
         (
-            "%upload s3://bucket/a.csv as x",
-            "URLs are not there yet; download the file and upload it from here",
-            "s3://bucket/a.csv",
+            "%upload https://ana:word@example.org/a.csv as x",
+            f"https://example.org/a.csv {PASSWORD}",
+            "",
         ),
-        ("%upload folder/ as x --zip", "--zip is not there yet; leave it out", "--zip"),
+        (
+            "%upload report.pdf as x --zip",
+            "--zip is for a folder, and a file is none. Leave it out (zip= in Python).",
+            "",
+        ),
         ("%files info nobody", "nobody is not defined", "nobody"),
         ("%files use elsewhere", "%files use takes one of local and anthropic", "elsewhere"),
     ],

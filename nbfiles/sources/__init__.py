@@ -17,20 +17,26 @@ from nbfiles.sources import (
     _frames,
     _geo,
     _lists,
+    _partitioned,
     _paths,
     _pictures,
     _records,
+    _stores,
     _streams,
     _styled,
     _text,
+    _urls,
     _xarray,
 )
 from nbfiles.sources._awaitables import await_
 from nbfiles.sources._notebook import cells, notebook_file
-from nbfiles.sources._paths import TOOLS, file, folder, glob_, is_private
+from nbfiles.sources._partitioned import matches as is_partitioned
+from nbfiles.sources._paths import file, folder, glob_
 from nbfiles.sources._registry import payloads, register, unregister
 from nbfiles.sources._request import Kind, Request
+from nbfiles.sources._sieve import TOOLS, is_private
 from nbfiles.sources._text import Text, text
+from nbfiles.sources._urls import in_store
 
 __all__ = [
     "TOOLS",
@@ -42,6 +48,8 @@ __all__ = [
     "file",
     "folder",
     "glob_",
+    "in_store",
+    "is_partitioned",
     "is_private",
     "notebook_file",
     "payloads",
@@ -53,7 +61,10 @@ __all__ = [
 for _kind in reversed(
     (
         _text,
+        _urls,
         _paths,
+        _stores,
+        _partitioned,
         _bytes,
         _styled,
         _geo,

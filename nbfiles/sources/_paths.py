@@ -18,23 +18,14 @@ from typing import TYPE_CHECKING, Any
 from nbfiles._errors import Error, SourceError
 from nbfiles._names import visible
 from nbfiles._payload import Payload, Payloads, file_payload
+from nbfiles.sources._archive import archive
+from nbfiles.sources._sieve import Sieve, some_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbfiles.sources._request import Request
 
-# Names that are never swept up with a folder: secrets, and what tools keep for themselves. Anything with a dot in
-# front is hidden anyway.
-KEY_FILES = (
-    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore",
-    "*.kdbx", "*.ppk", "credentials*.json", "client_secret*.json", "service[-_]account*.json", "kubeconfig",
-    "__pycache__",
-)  # fmt: skip
-# Passed over without a word: nobody means these when they name a folder.
-TOOLS = frozenset({".git", ".ipynb_checkpoints", "__pycache__", ".DS_Store", ".venv", ".mypy_cache", ".pytest_cache"})
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters or more, so not C:
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -44,15 +35,13 @@ def matches(obj: Any) -> bool:
 
 
 def payloads(obj: str | os.PathLike[Any], request: Request) -> Payloads:
-    """Return the payloads of a path, or of a string that is a path, a glob or a URL, looked for in that order.
+    """Return the payloads of a path, or of a string that is a path or a glob, looked for in that order.
 
     ``~`` is filled in at the start of a string, not of a path object, which says exactly what it means.
     """
     if not isinstance(obj, str):
         path = Path(os.fsdecode(obj))
         return folder(path, request) if os.path.isdir(path) else file(path, request)  # noqa: PTH112 - never raises
-    if _URL.match(obj):
-        raise SourceError(f"{visible(obj)} is a URL, which cannot be read here", "Download it, then upload the file.")
     if not obj:
         raise SourceError("the path is empty", "Name a file, a folder or a glob.")
     place = os.path.expanduser(obj)  # noqa: PTH111 - Path.expanduser raises for a user it does not know
@@ -65,13 +54,15 @@ def payloads(obj: str | os.PathLike[Any], request: Request) -> Payloads:
 
 def file(path: str | os.PathLike[str], request: Request) -> Payloads:
     """Return the one payload of the file at `path`; see `_payload.file_payload` for what is refused."""
+    request.refuse_zip("a file")
     return Payloads([_payload(Path(path), request)], many=False)
 
 
 def folder(path: str | os.PathLike[str], request: Request) -> Payloads:
     """Return the payloads of all files in the folder `path` and its subfolders, sorted by their path.
 
-    A linked subfolder is followed once. Equal file names in two subfolders are fine: folders are not sent.
+    A linked subfolder is followed once. Equal file names in two subfolders are fine: folders are not sent. With
+    ``request.zip`` they are one payload, an archive, and links that lead out of the folder are left out.
 
     Raises
     ------
@@ -79,7 +70,18 @@ def folder(path: str | os.PathLike[str], request: Request) -> Payloads:
         If it is no folder, cannot be read, or holds nothing to send.
     """
     top = Path(path)
-    return _many(_Walk(top, request), f"no file to send in {visible(str(top))}", request)
+    nothing = f"no file to send in {visible(str(top))}"
+    walk = _Walk(top, request, inside=request.zip)
+    if not request.zip:
+        return _many(walk, nothing, request)
+    members = [
+        (found.relative_to(top).as_posix(), file_payload(found, name="member")) for found in _found(walk, nothing)
+    ]
+    notes = walk.sieve.notes
+    if walk.outside:
+        notes += (f"Left out, as links that lead out of the folder: {some_of(walk.outside)}.",)
+    name = top.name or top.resolve().name
+    return Payloads([archive(members, name=name, source=str(top), request=request, notes=notes)], many=False)
 
 
 def glob_(pattern: str, request: Request) -> Payloads:
@@ -90,6 +92,7 @@ def glob_(pattern: str, request: Request) -> Payloads:
     SourceError
         If no file matches, or a folder on the way cannot be read.
     """
+    request.refuse_zip("a glob")
     parts = Path(pattern).parts
     fixed = next((number for number, part in enumerate(parts) if _MAGIC.search(part)), len(parts) - 1)
     top = Path(*parts[:fixed])
@@ -98,23 +101,23 @@ def glob_(pattern: str, request: Request) -> Payloads:
 
 def _many(walk: _Walk, nothing: str, request: Request) -> Payloads:
     request.refuse_name("a folder or glob")
-    found = sorted(walk, key=lambda path: path.as_posix())
-    left_out = sorted(walk.left_out)
-    if not found:
-        way_out = "Look at the spelling, and at the folder you are in."
-        if left_out:
-            way_out = f"{_left_out(left_out)} Name them, or use --include."
-        raise SourceError(nothing, way_out)
-    members = [_payload(path, request) for path in found]
-    if left_out:
-        members[0].notes += (f"{_left_out(left_out)} --include sends them.",)
+    members = [_payload(path, request) for path in _found(walk, nothing)]
+    members[0].notes += walk.sieve.notes
     return Payloads(members, many=True)
 
 
-def _left_out(names: list[str]) -> str:
-    shown = ", ".join(visible(name) for name in names[:3])
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"Left out as hidden or a key: {shown}{more}."
+def _found(walk: _Walk, nothing: str) -> list[Path]:
+    """Return all paths, sorted.
+
+    Raises
+    ------
+    SourceError
+        If there is none: `nothing`.
+    """
+    found = sorted(walk, key=lambda path: path.as_posix())
+    if not found:
+        raise walk.sieve.error(nothing)
+    return found
 
 
 def _payload(path: Path, request: Request) -> Payload:
@@ -133,13 +136,18 @@ def _payload(path: Path, request: Request) -> Payload:
 class _Walk:
     """All files below `top` that fit the pattern and the request; every folder is entered once.
 
-    Iterating fills `left_out`: what was passed over as hidden or a key, as relative paths.
+    Iterating fills what the sieve left out and, if only what is `inside` is wanted, the links that lead out.
     """
 
     top: Path
     request: Request
     pattern: tuple[str, ...] = ("**", "*")
-    left_out: set[str] = field(default_factory=set)
+    inside: bool = False
+    outside: set[str] = field(default_factory=set)
+    sieve: Sieve = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sieve = Sieve(self.request, self.pattern)
 
     def __iter__(self) -> Iterator[Path]:
         seen: set[tuple[int, int]] = set()
@@ -149,11 +157,24 @@ class _Walk:
             for entry in self._entries(inside, seen):
                 parts = (*inside, entry.name)
                 if _is_folder(entry):
-                    if self._may_hold(parts) and not self._hides(parts):
+                    if self._may_hold(parts) and not self.sieve.hides(parts) and not self._leads_out(entry, parts):
                         # Links wait at the end, so a folder is known by its real path if it is reached by both.
                         (pending.append if entry.is_symlink() else pending.appendleft)(parts)
-                elif self._wanted(parts) and not self._hides(parts):
+                elif self._means(parts) and not self._leads_out(entry, parts):
                     yield self.top.joinpath(*parts)
+
+    def _means(self, parts: tuple[str, ...]) -> bool:
+        return _matches(parts, self.pattern) and self.sieve.wants(parts) and not self.sieve.hides(parts)
+
+    def _leads_out(self, entry: os.DirEntry[str], parts: tuple[str, ...]) -> bool:
+        """Whether this is a link that leads out of the folder and may not; notes it if so."""
+        if not self.inside or not entry.is_symlink():
+            return False
+        top = os.path.realpath(self.top)
+        if os.path.commonpath([top, os.path.realpath(entry.path)]) == top:
+            return False
+        self.outside.add("/".join(parts))
+        return True
 
     def _entries(self, inside: tuple[str, ...], seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
         here = self.top.joinpath(*inside)
@@ -181,44 +202,12 @@ class _Walk:
         deep = "**" in self.pattern or len(parts) < len(self.pattern)
         return deep and all(fnmatch(part, pattern) for part, pattern in zip(parts, fixed, strict=False))
 
-    def _wanted(self, parts: tuple[str, ...]) -> bool:
-        included = not self.request.include or any(_fits(parts, glob) for glob in self.request.include)
-        excluded = any(_fits(parts, glob) for glob in self.request.exclude)
-        return included and not excluded and _matches(parts, self.pattern)
-
-    def _hides(self, parts: tuple[str, ...]) -> bool:
-        """Whether the last part is private and nothing names it; notes it if so."""
-        if not is_private(parts[-1]):
-            return False
-        named_in_pattern = any(is_private(pattern) and fnmatch(parts[-1], pattern) for pattern in self.pattern)
-        named_by_option = any(
-            is_private(pattern) and fnmatch(parts[-1], pattern)
-            for glob in self.request.include
-            for pattern in glob.split("/")
-        )
-        if named_in_pattern or named_by_option:
-            return False
-        if parts[-1] not in TOOLS:
-            self.left_out.add("/".join(parts))
-        return True
-
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads back to itself; reading it as a file will say so
         return False
-
-
-def is_private(name: str) -> bool:
-    """Whether `name`, or what the pattern `name` is made for, is hidden or a key file."""
-    return name.startswith(".") or any(fnmatch(name.lower(), key) for key in KEY_FILES)
-
-
-def _fits(parts: tuple[str, ...], glob: str) -> bool:
-    """Whether an --include or --exclude glob matches the relative path or the file name; ``**/`` may be nothing."""
-    path = "/".join(parts)
-    return fnmatch(path, glob) or fnmatch(parts[-1], glob) or fnmatch(f"/{path}", glob)
 
 
 def _matches(parts: tuple[str, ...], pattern: tuple[str, ...]) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from nbfiles._errors import InputError
 from nbfiles._names import PURPOSES, check_filename, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbfiles._payload import Payloads
 
 
@@ -36,7 +38,9 @@ class Request:
     format : str or None, default None
         The format of a frame (``--format``); None takes it from the ending of `name`, else ``csv``.
     opt : tuple of (str, object), default ()
-        Options of the writer (``--opt``).
+        Options of the writer, or of the store that a URL is in (``--opt``).
+    storage_options : Mapping of str to object, default {}
+        Options of that store which may hold a key, so only Python gives them; headers where it is a web address.
     index : bool or None, default None
         Whether a frame's index is written; None leaves out a default RangeIndex and writes any other.
     max_rows, sample : int or None, default None
@@ -45,6 +49,8 @@ class Request:
         Globs for the files of a folder or glob; they match the relative path or the file name.
     lossy : bool, default False
         Write even where the format changes or merges values.
+    zip : bool, default False
+        Whether a folder is sent as one archive.
 
     Raises
     ------
@@ -64,6 +70,8 @@ class Request:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     lossy: bool = False
+    zip: bool = False
+    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -87,6 +95,11 @@ class Request:
         """Raise InputError if a file name is given for `what`, which is many files."""
         if self.name is not None:
             raise InputError(f"--name is for one file, and {what} is sent as many", "Leave it out (name= in Python).")
+
+    def refuse_zip(self, what: str) -> None:
+        """Raise InputError if an archive is asked for of `what`, which is no folder."""
+        if self.zip:
+            raise InputError(f"--zip is for a folder, and {what} is none", "Leave it out (zip= in Python).")
 
 
 class Kind(Protocol):

@@ -26,7 +26,7 @@ ALLOWED = {
     ),
     ("_here.py", 'if not path.startswith("~"):'),  # what a person typed; no folder is judged by it
     (
-        "sources/_shown.py",  # a file that is uploaded, not shown; each cell and name is escaped before, to keep its spaces
+        "sources/_shown.py",  # a file that is uploaded, not shown; its texts are escaped before
         'text = frame.to_html(index=False, escape=False, formatters=formatters, **{"border": 0, **options})',
     ),
     ("sources/_styled.py", 'style = sys.modules.get("pandas.io.formats.style")'),  # a style that a person made

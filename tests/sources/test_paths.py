@@ -188,13 +188,6 @@ def test_link_is_followed_and_told(here, send):
     assert (f"b.txt is a link to {here.resolve() / 'real/a.txt'}",) == arrived.notes
 
 
-@pytest.mark.parametrize("url", ["https://x.org/a.csv", "s3://bucket/a.csv", "file:///tmp/a"])
-def test_url(url):
-    """A URL is not taken for a path."""
-    with pytest.raises(SourceError, match="is a URL"):
-        sources.payloads(url)
-
-
 def test_empty_string():
     """The empty string names nothing, least of all the current folder."""
     with pytest.raises(SourceError, match="the path is empty"):
