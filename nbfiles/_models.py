@@ -154,6 +154,12 @@ class Page:
         return cls(files=tuple([FileMetadata.parse(item) for item in data]), next=cls.following(body))
 
     @staticmethod
+    def count(body: object) -> int:
+        """Read only how many files there are; see `FileMetadata.parse` for what is raised."""
+        data = _object(body, "list of files").get("data")
+        return len(data) if isinstance(data, list) else 0
+
+    @staticmethod
     def following(body: object) -> Mapping[str, str]:
         """Read only what asks for the next page; see `FileMetadata.parse` for what is raised."""
         fields = _object(body, "list of files")

@@ -10,12 +10,12 @@ import enum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nbfiles._errors import Error
+from nbfiles._models import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nbfiles._client import Client
-    from nbfiles._models import Page
     from nbfiles._tasks import Task, Turn
 
 T = TypeVar("T")
@@ -113,7 +113,11 @@ class _Counting:
 
     def page(self, cursor: Mapping[str, str], **options: Any) -> Page:
         """Fetch a page."""
+        return Page.parse(self.unread_page(cursor, **options))
+
+    def unread_page(self, cursor: Mapping[str, str], **options: Any) -> object:
+        """Fetch the JSON of a page."""
         self._count.requests += 1
-        page = self._client.page(cursor, **options)
-        self._count.files += len(page.files)
-        return page
+        body = self._client.unread_page(cursor, **options)
+        self._count.files += Page.count(body)
+        return body

@@ -280,13 +280,6 @@ def test_an_api_error_can_be_caught_by_its_name(shell, monkeypatch):
     assert "x" not in shell.names
 
 
-def test_a_keyword_that_is_not_there_yet(shell, shared_api):
-    """What the grammar knows and nobody can do yet is refused with its place, before anything is sent."""
-    before = shared_api.stored_ids()
-    assert "--notebook is not there yet" in shell.run("%upload df, --notebook").printed
-    assert before == shared_api.stored_ids()
-
-
 # ---- help, dry run, settings ---------------------------------------------------------------------------------------
 
 

@@ -29,10 +29,10 @@ def joined(columns: list[Any], sep: str, missing: str, end: str) -> Iterator[Any
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if len(columns) == 1 and not missing:  # an empty line is no row for any reader
-        missing = QUOTE * 2
+    if len(columns) == 1:  # an empty line is no row for any reader
+        missing = missing or QUOTE * 2
         empty = pc.equal(pc.binary_length(columns[0]), 0)
-        columns = [pc.if_else(empty, scalar(missing), columns[0])]
+        columns = [pc.if_else(empty, scalar(QUOTE * 2), columns[0])]
     if not missing and end == "\n" and all(_is_bare(cells, sep) for cells in columns):
         yield _joined_bare(columns, sep)
         return

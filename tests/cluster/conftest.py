@@ -34,7 +34,7 @@ def parts(count, rows=10):
 
 
 def kept(client, name="nbfiles-"):
-    """Return what the scheduler still keeps of uploads: tasks, events, semaphores, plugins."""
+    """Return what the scheduler keeps of uploads: tasks (they go a little later), events, semaphores, plugins."""
 
     def look(dask_scheduler):
         events, leases = dask_scheduler.extensions["events"], dask_scheduler.extensions["semaphores"]

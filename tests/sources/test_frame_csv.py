@@ -202,6 +202,12 @@ def test_carriage_return_is_quoted_alone(send, cells):
     assert b"a,b,l\n'x\ry',1.5,'[''u'']'\nplain,,'[''v'']'\n'\r',2.0,\n" == by_single_quotes
 
 
+def test_an_empty_text_alone_is_no_empty_line(send, cells):
+    """The only cell of a row has quotes if it is empty, also where a missing one has a word of its own."""
+    frame = pd.DataFrame({"a": ["x", "", None]})
+    assert b'a\nx\n""\nNULL\n' == send(frame, opt=(("na_rep", "NULL"),)).content
+
+
 @pytest.mark.parametrize(
     "options",
     [
