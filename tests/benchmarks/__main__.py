@@ -6,16 +6,20 @@ rows:
   P3      peak memory of an upload, 50 and 500 MB
   P4      the longest time for which a real kernel's event loop is held meanwhile
   P5 P6   1000 files of 10 KB to a server with 50 ms of latency: share of the ideal at 16, 32 and 64 workers; CPU a file
+  P7      CPU of a DataFrame's CSV against to_csv's, for the same bytes
+  P8 P9   5,000,000 rows: memory of the encoder; from the frame to the uploaded file against to_csv, wall and memory
+  P10     CPU against to_csv's for the dtypes that need care
   P11     %load_ext nbfiles in a kernel that is up, against import httpx
   list    50,000 files listed through their pages
   P12 P13 the upload widget in a real JupyterLab (or: widget); only where it is named, it needs Chromium
   browser the file browser at 50,000 files, likewise
 
-Peers are curl (Debian's), the official SDK, aiohttp, requests and requests-toolbelt, each for the rows where it is
-named in the table. They take turns with nbfiles, every repetition in a new process, and the medians count: compare
-figures of one run only. Wall and CPU are those of the upload with a new client, after the imports and a first upload of
-1 MiB; memory is what the upload adds to the peak of that first one (of curl, the whole process). Certificates are
-verified by everybody. The exit code is 1 if a goal is missed or a row could not be measured. Linux only.
+Peers are curl (Debian's), the official SDK, aiohttp, requests, requests-toolbelt, pandas, pyarrow and polars, each
+for the rows where it is named in the table. They take turns with nbfiles, every repetition in a new process, and the
+medians count: compare figures of one run only. Wall and CPU are those of the upload with a new client, after the
+imports and a first upload of 1 MiB; memory is what the upload adds to the peak of that first one (of curl, the whole
+process). Certificates are verified by everybody. The exit code is 1 if a goal is missed or a row could not be
+measured. Linux only.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import imports, kernel, large, listing, plot, report, small
+from . import frames, imports, kernel, large, listing, plot, report, small
 from .measure import Bench
 
 if TYPE_CHECKING:
@@ -39,9 +43,9 @@ if TYPE_CHECKING:
 
     from .report import Row
 
-SHORT = ("P1", "P3", "P5", "P11")
+SHORT = ("P1", "P3", "P5", "P7", "P11")
 _SHORT_REPEAT, _REPEAT = 3, 5
-_PEERS = ("anthropic", "httpx", "aiohttp", "requests", "requests-toolbelt", "pandas", "pyarrow")
+_PEERS = ("anthropic", "httpx", "aiohttp", "requests", "requests-toolbelt", "pandas", "pyarrow", "polars")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,6 +129,10 @@ MEASURES: dict[str, Callable[[Bench], list[Row]]] = {
     "P4": kernel.rows,
     "P5": small.rows,
     "P6": small.rows,
+    "P7": frames.encoding,
+    "P8": frames.uploading,
+    "P9": frames.uploading,
+    "P10": frames.with_care,
     "P11": imports.rows,
     "list": listing.rows,
     **dict.fromkeys(("P12", "P13", "widget"), _widget),

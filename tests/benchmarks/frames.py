@@ -1,12 +1,13 @@
 """P7 to P10: what a DataFrame costs on its way into a CSV and to the API, against ``DataFrame.to_csv``.
 
 P7 is CPU: the whole of ours (the look for loss, the encoding, the digest, the temporary file) against ``to_csv`` into a
-file; both files must be the same bytes. P8 is what encoding adds to the peak of memory. P9 is the way from the frame to
-the uploaded file against ``to_csv`` into a ``BytesIO`` that is then uploaded. P10 are the dtypes that pyarrow does not
-write as pandas does, the smaller of nine for each side.
+file; both files must be the same bytes. pyarrow and polars write files that are not, and are there to be seen. P8 is
+what encoding adds to the peak of memory. P9 is the way from the frame to the uploaded file against ``to_csv`` into a
+``BytesIO`` that is then uploaded. P10 are the dtypes that pyarrow does not write as pandas does, the smaller of nine
+for each side.
 
-Every figure is of a process of its own (``python -m tests.benchmarks.frames child ...``), after the imports and a first
-small frame, and ours take turns with pandas'. Linux only: the peak is reset through ``/proc``.
+As a program, ``python -m tests.benchmarks.frames WHAT ...``, it is the client: it works after the imports and a first
+small frame, and prints what the work cost.
 """
 
 from __future__ import annotations
@@ -18,11 +19,9 @@ import io
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,16 +31,21 @@ import pandas as pd
 import nbfiles
 from nbfiles import sources
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from .clients import KEY
+from .measure import Figures, window
+from .report import Row, row
 
-MIB = 1 << 20
-SHORT_ROWS = 300_000
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .measure import Bench
+
+ROWS = 300_000
 LONG_ROWS = 5_000_000
 CARE_ROWS = 20_000
 _TURNS = 9
+_CLIENT = "tests.benchmarks.frames"
 _WARM = 25_000  # rows of the first frame: more than one chunk, so that every way is taken that is taken later
-_ROOT = Path(__file__).parents[2]
 
 
 # -- the frames --------------------------------------------------------------------------------------------------------
@@ -126,130 +130,145 @@ def care(dtype: str, rows: int) -> pd.DataFrame:
 
 FRAMES = {"numbers": numbers, "mixed": mixed, "texts": texts}
 CARE = ("timedelta", "Period", "Interval", "Decimal", "date", "complex", "float16", "list", "mixed object")
-GOALS = ("P7", "P8", "P9", "P10")
 
 
 # -- the rows of the table ---------------------------------------------------------------------------------------------
 
 
-def rows(*, verify: bool, repeat: int, goals: tuple[str, ...] = GOALS) -> list[dict[str, Any]]:
-    """Measure; return a row for each figure of `goals`.
-
-    Parameters
-    ----------
-    verify : bool
-        Also compare what ``read_csv`` makes of the files (P7), and what arrived at the sink (P9).
-    repeat : int
-        How often each is measured; the median counts.
-    goals : tuple of str, default ("P7", "P8", "P9", "P10")
-        What to measure; P8 is measured together with P9.
-    """
-    made: list[dict[str, Any]] = []
-    if "P7" in goals:
-        made += _encoding(verify=verify, repeat=repeat)
-    if "P8" in goals or "P9" in goals:
-        made += [row for row in _uploading(verify=verify, repeat=repeat) if row["what"].split()[0] in goals]
-    if "P10" in goals:
-        made += _with_care()
-    return made
-
-
-def _encoding(*, verify: bool, repeat: int) -> list[dict[str, Any]]:
-    """P7: CPU of to_csv by ours; one row a frame, and their median."""
-    ratios = {}
+def encoding(bench: Bench, size: int = ROWS) -> list[Row]:
+    """P7: CPU of to_csv by ours; a row for each frame, and for their median."""
+    made, ratios = [], []
     for name in FRAMES:
-        found = []
-        for _ in range(repeat):
-            ours, theirs = _child("encode", name, "nbfiles"), _child("encode", name, "to_csv")
-            if ours["digest"] != theirs["digest"]:
-                raise AssertionError(f"the file of {name} is not what to_csv writes")
-            found.append(theirs["cpu"] / ours["cpu"])
-        if verify and not _child("verify", name)["equal"]:
-            raise AssertionError(f"read_csv of {name} differs")
-        ratios[name] = statistics.median(found)
-    median = statistics.median(ratios.values())
-    made = [_row(f"P7 CPU of to_csv by ours, {name}", ratio, "x", least=9.0) for name, ratio in ratios.items()]
-    return [*made, _row("P7 CPU of to_csv by ours, median of frames", median, "x", least=9.0)]
+        digests: dict[str, str] = {}
+        runs = {who: _Encoding(bench, name, who, size, digests) for who in (WRITERS if not bench.short else EQUALS)}
+        costs = bench.compare(f"P7 {name}, {size:,} rows", runs)
+        if digests["nbfiles"] != digests["to_csv"]:
+            raise AssertionError(f"the file of {name} is not what to_csv writes")
+        if bench.verify:
+            bench.run("-m", _CLIENT, "verify", name, size)
+        theirs = costs["to_csv"].cpu
+        peers = {who: theirs / cost.cpu for who, cost in costs.items() if who not in EQUALS}
+        ratios.append(theirs / costs["nbfiles"].cpu)
+        made.append(row(f"P7 to_csv's CPU by ours, {name}", ratios[-1], "x", peers=peers))
+    return [*made, row("P7 to_csv's CPU by ours, median of frames", statistics.median(ratios), "x", least=9)]
 
 
-def _uploading(*, verify: bool, repeat: int) -> list[dict[str, Any]]:
+class _Encoding:
+    """A run of one writer; its file's digest goes into `digests`."""
+
+    def __init__(self, bench: Bench, frame: str, who: str, size: int, digests: dict[str, str]) -> None:
+        self._bench, self._digests, self._who = bench, digests, who
+        self._command = ("-m", _CLIENT, "encode", frame, who, str(size))
+
+    def __call__(self) -> Figures:
+        said = json.loads(self._bench.run(*self._command))
+        self._digests[self._who] = said.pop("digest")
+        return Figures(**said)
+
+
+def uploading(bench: Bench, size: int = LONG_ROWS) -> list[Row]:
     """P8 and P9: memory of the encoder; wall and memory of the way from a frame to its file."""
-    encoder, walls, grown = [], [], []
-    with _sink(verify=verify) as base_url:
-        for _ in range(repeat):
-            ours, theirs = _child("upload", base_url, "nbfiles"), _child("upload", base_url, "to_csv")
-            if ours["sha256"] != theirs["sha256"]:
-                raise AssertionError("what arrived is not what to_csv writes")
-            encoder.append(ours["encoder"] / MIB)
-            grown.append(ours["growth"] / MIB)
-            walls.append(ours["wall"] / theirs["wall"])
-    what = f"{LONG_ROWS:,} rows"
+    came: dict[str, object] = {}
+    with bench.sink("http") as sink:
+
+        def run(what: str, who: str) -> Figures:
+            sink.report()
+            said = json.loads(bench.run("-m", _CLIENT, what, sink.url, who, size))
+            arrived = said.pop("arrived", None)
+            if arrived is not None:
+                came[who] = (sink.report()["bytes"], arrived)
+            return Figures(**said)
+
+        runs: dict[str, Callable[[], Figures]] = {
+            "nbfiles": lambda: run("upload", "nbfiles"),
+            "to_csv, then upload": lambda: run("upload", "to_csv"),
+            "nbfiles, encoding alone": lambda: run("memory", "nbfiles"),
+        }
+        costs = bench.compare(f"P8 P9 {size:,} rows of 10 columns", runs)
+    if came["nbfiles"] != came["to_csv"]:
+        raise AssertionError("what arrived is not what to_csv writes")
+    ours, theirs = costs["nbfiles"], costs["to_csv, then upload"]
     return [
-        _row(f"P8 peak memory of the encoder, {what}", statistics.median(encoder), "MiB", most=24.0),
-        _row(f"P9 frame to file, wall vs to_csv, {what}", statistics.median(walls), "x", most=0.12),
-        _row(f"P9 peak memory over the frame, {what}", statistics.median(grown), "MiB", most=64.0),
+        row("P8 peak memory of the encoder", costs["nbfiles, encoding alone"].memory, "MiB", most=24),
+        row("P9 frame to file, wall vs to_csv", ours.wall / theirs.wall, "x", most=0.12, note=sink.note),
+        row("P9 peak memory over the frame", ours.memory, "MiB", most=64, peers={"to_csv": theirs.memory}),
     ]
 
 
-def _with_care() -> list[dict[str, Any]]:
-    """P10: CPU of ours by to_csv for each dtype that needs care."""
-    return [_row(f"P10 CPU of ours by to_csv, {name}", _child("care", name)["ratio"], "x", most=1.05) for name in CARE]
+def with_care(bench: Bench, size: int = CARE_ROWS) -> list[Row]:
+    """P10: CPU of ours by to_csv, for each dtype that needs care."""
+    ratios = {dtype: json.loads(bench.run("-m", _CLIENT, "care", dtype, size)) for dtype in CARE}
+    return [row(f"P10 CPU of ours by to_csv, {dtype}", ratio, "x", most=1.05) for dtype, ratio in ratios.items()]
 
 
-def _row(
-    what: str, value: float, unit: str, *, least: float | None = None, most: float | None = None
-) -> dict[str, Any]:
-    goal = f">= {least:g}" if least is not None else f"<= {most:g}"
-    met = value >= least if least is not None else value <= most
-    return {"what": what, "value": value, "unit": unit, "goal": goal, "met": met}
+# -- the client --------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _sink(*, verify: bool) -> Iterator[str]:
-    """Run a sink; yield its address."""
-    command = [sys.executable, str(Path(__file__).with_name("sink.py")), *(["--verify"] if verify else [])]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        yield json.loads(process.stdout.readline())["base_url"]
-        process.stdin.close()
+def _by_nbfiles(frame: pd.DataFrame) -> tuple[Path, Callable[[], object]]:
+    """Write `frame` as it is written for an upload; return the file and what removes it."""
+    made = sources.payloads(frame, sources.Request())
+    with made.items[0].open() as reader:
+        return Path(reader.name), made.close
 
 
-def _child(*arguments: str) -> dict[str, Any]:
-    """Return what a process of its own has measured."""
-    command = [sys.executable, "-m", "tests.benchmarks.frames", "child", *arguments]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=_ROOT).stdout
-    return json.loads(said.splitlines()[-1])
+def _by_pandas(frame: pd.DataFrame) -> tuple[Path, Callable[[], object]]:
+    return _by(lambda path: frame.to_csv(path, index=False, lineterminator="\n"))
 
 
-# -- in a process of its own -------------------------------------------------------------------------------------------
+def _by_pyarrow(frame: pd.DataFrame) -> tuple[Path, Callable[[], object]]:
+    import pyarrow as pa
+    import pyarrow.csv
+
+    return _by(lambda path: pyarrow.csv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), path))
 
 
-def encode(name: str, who: str) -> dict[str, Any]:
+def _by_polars(frame: pd.DataFrame) -> tuple[Path, Callable[[], object]]:
+    import polars as pl
+
+    return _by(lambda path: pl.from_pandas(frame).write_csv(path))
+
+
+def _by(write: Callable[[Path], object]) -> tuple[Path, Callable[[], object]]:
+    """Let `write` fill a temporary file; return it and what removes it."""
+    handle, name = tempfile.mkstemp()
+    os.close(handle)
+    path = Path(name)
+    write(path)
+    return path, path.unlink
+
+
+EQUALS = {"nbfiles": _by_nbfiles, "to_csv": _by_pandas}
+WRITERS = EQUALS | {"pyarrow": _by_pyarrow, "polars": _by_polars}
+
+
+def encode(name: str, who: str, size: str) -> dict[str, Any]:
     """Write a frame into a file once; return what that cost, and the file's digest."""
-    write = {"nbfiles": _by_nbfiles, "to_csv": _by_pandas}[who]
-    write(FRAMES[name](_WARM))
-    frame = FRAMES[name](SHORT_ROWS)
-    with _measured() as cost:
-        path, remove = write(frame)
+    write = WRITERS[who]
+    write(FRAMES[name](_WARM))[1]()
+    frame = FRAMES[name](int(size))
+    written = []
+    cost = window(lambda: written.append(write(frame)))
+    ((path, remove),) = written
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     remove()
-    return {**cost, "digest": digest}
+    return {**asdict(cost), "digest": digest}
 
 
-def verify(name: str) -> dict[str, Any]:
-    """Return whether ``read_csv`` makes the same of both files, dtypes included."""
-    frame = FRAMES[name](SHORT_ROWS)
+def verify(name: str, size: str) -> bool:
+    """Compare what ``read_csv`` makes of both files, dtypes included."""
+    frame = FRAMES[name](int(size))
     read = []
-    for write in (_by_nbfiles, _by_pandas):
+    for write in EQUALS.values():
         path, remove = write(frame)
         read.append(pd.read_csv(path))
         remove()
     pd.testing.assert_frame_equal(*read)
-    return {"equal": True}
+    return True
 
 
-def upload(base_url: str, who: str) -> dict[str, Any]:
-    """Upload a long frame; return what that cost and what arrived, and for ours what the encoder alone costs."""
-    files = nbfiles.Files(base_url=base_url, api_key="benchmark")
+def upload(url: str, who: str, size: str) -> dict[str, Any]:
+    """Upload a long frame; return what that cost, and what the sink says of the file."""
+    files = nbfiles.Files(base_url=url, api_key=KEY)
 
     def by_nbfiles(frame: pd.DataFrame) -> Any:
         return files.upload(frame, name="frame.csv", fresh=True, progress=False)
@@ -261,68 +280,38 @@ def upload(base_url: str, who: str) -> dict[str, Any]:
 
     send = {"nbfiles": by_nbfiles, "to_csv": by_pandas}[who]
     send(numbers(_WARM))
-    frame = numbers(LONG_ROWS)
-    encoder = {"growth": 0}
-    if who == "nbfiles":
-        with _measured() as encoder:
-            _, remove = _by_nbfiles(frame)
-        remove()
-    with _measured() as cost:
-        file_id = send(frame)
-    return {**cost, "encoder": encoder["growth"], "sha256": file_id.metadata.extra["sha256"]}
+    frame = numbers(int(size))
+    sent = []
+    cost = window(lambda: sent.append(send(frame)))
+    return {**asdict(cost), "arrived": sent[0].metadata.extra.get("sha256", "")}
 
 
-def with_care(dtype: str) -> dict[str, Any]:
+def memory(_url: str, who: str, size: str) -> dict[str, Any]:
+    """Encode a long frame; return what that cost."""
+    write = WRITERS[who]
+    write(numbers(_WARM))[1]()
+    frame = numbers(int(size))
+    written = []
+    cost = window(lambda: written.append(write(frame)))
+    written[0][1]()
+    return asdict(cost)
+
+
+def care_of(dtype: str, size: str) -> float:
     """Write a frame in turns by ours and by pandas; return the ratio of the smallest CPU times."""
-    frame = care(dtype, CARE_ROWS)
-    best: dict[Any, float] = {}
+    frame = care(dtype, int(size))
+    best: dict[str, float] = {}
     for _ in range(_TURNS + 1):  # the first is to get warm
-        for write in (_by_nbfiles, _by_pandas):
-            with _measured() as cost:
-                _, remove = write(frame)
-            remove()
-            best[write] = min(best.get(write, cost["cpu"]), cost["cpu"])
-    return {"ratio": best[_by_nbfiles] / best[_by_pandas]}
-
-
-def _by_nbfiles(frame: pd.DataFrame) -> tuple[Path, Callable[[], object]]:
-    """Write `frame` as it is written for an upload; return the file and what removes it."""
-    made = sources.payloads(frame, sources.Request())
-    with made.items[0].open() as reader:
-        return Path(reader.name), made.close
-
-
-def _by_pandas(frame: pd.DataFrame) -> tuple[Path, Callable[[], object]]:
-    """Write `frame` by to_csv; return the file and what removes it."""
-    handle, name = tempfile.mkstemp()
-    os.close(handle)
-    path = Path(name)
-    frame.to_csv(path, index=False, lineterminator="\n")
-    return path, path.unlink
-
-
-@contextmanager
-def _measured() -> Iterator[dict[str, float]]:
-    """Fill what is yielded with wall and CPU in seconds, and what the peak of memory grew by in bytes."""
-    cost: dict[str, float] = {}
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before, wall, cpu = _peak(), time.perf_counter(), time.process_time()
-    yield cost
-    cost |= {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "growth": _peak() - before}
-
-
-def _peak() -> int:
-    """Return the largest resident size since the last reset, in bytes (``VmHWM``)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+        for who, write in EQUALS.items():
+            written: list[tuple[Path, Callable[[], object]]] = []
+            cost = window(lambda write=write, written=written: written.append(write(frame))).cpu
+            written[0][1]()
+            best[who] = min(best.get(who, cost), cost)
+    return best["nbfiles"] / best["to_csv"]
 
 
 if __name__ == "__main__":
-    measures = {"encode": encode, "verify": verify, "upload": upload, "care": with_care}
-    if sys.argv[1:2] == ["child"]:
-        print(json.dumps(measures[sys.argv[2]](*sys.argv[3:])))
-    else:
-        chosen = tuple(sys.argv[1:]) or GOALS
-        for row in rows(verify=True, repeat=3, goals=chosen):
-            verdict = "" if row["met"] else "missed"
-            print(f"{row['what']:60} {row['value']:>8.3f} {row['unit']:4} {row['goal']:9} {verdict}")
+    work: dict[str, Callable[..., object]] = {
+        "encode": encode, "verify": verify, "upload": upload, "memory": memory, "care": care_of,
+    }  # fmt: skip
+    print(json.dumps(work[sys.argv[1]](*sys.argv[2:])))

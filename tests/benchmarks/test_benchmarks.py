@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from . import __main__ as command
-from . import imports, kernel, large, listing, plot, report, small
+from . import frames, imports, kernel, large, listing, plot, report, small
 from .clients import CLIENTS, Target, curl
 from .measure import Bench, Figures
 
@@ -58,10 +58,13 @@ def test_memory_is_flat(scheme, verify):
         (lambda bench: large.memory(bench, 3 * MB, 2 * MB), True, "P3 P3"),
         (lambda bench: kernel.rows(bench, 3 * MB), False, "P4 P4"),
         (lambda bench: small.rows(bench, 32), True, "P5 P5 P5 P6"),
+        (lambda bench: frames.encoding(bench, 3000), False, "P7 P7 P7 P7"),
+        (lambda bench: frames.uploading(bench, 3000), False, "P8 P9 P9"),
+        (lambda bench: frames.with_care(bench, 400), False, " ".join(["P10"] * len(frames.CARE))),
         (lambda bench: imports.rows(bench, 1), False, "P11 P11 P11"),
         (lambda bench: listing.rows(bench, 2500), False, "list list"),
     ],
-    ids=["https", "http", "memory", "kernel", "small", "imports", "list"],
+    ids=["https", "http", "memory", "kernel", "small", "encoding", "uploading", "care", "imports", "list"],
 )
 def test_every_row_is_measured(monkeypatch, bench, measure, short, names):
     """Every client of every row sends every byte, and every row has a figure; `short` where others have the peers."""
