@@ -103,12 +103,27 @@ def _of_arrow(values: pd.Series[Any], sep: str) -> Cells | None:
     return None
 
 
-def _objects(values: pd.Series[Any], sep: str) -> Cells | None:
-    """Return the cells of an object column that holds texts, or bools, and missing values only."""
+def _objects(values: pd.Series[Any], sep: str) -> Cells:
+    """Return the cells of an object column: where it is not of texts only, or of bools, what ``str`` makes of each."""
     kinds = kinds_of(values, {"string", "boolean"})
     if kinds is None or len(kinds) > 1:
-        return None
+        return _strings(values, sep)
     return _bools(values) if kinds == {"boolean"} else _texts(values, sep)
+
+
+def _strings(values: pd.Series[Any], sep: str) -> Cells:
+    """Return the cells of objects of any type, which the csv module writes as ``str`` does."""
+    import pandas as pd
+    import pyarrow as pa
+
+    held = values.to_numpy()
+
+    def cut(start: int, stop: int) -> Any:
+        piece = held[start:stop]
+        texts = pa.array(list(map(str, piece.tolist())), pa.large_string(), mask=pd.isna(piece))
+        return quoted(texts, sep)
+
+    return cut
 
 
 def _texts(values: pd.Series[Any], sep: str) -> Cells:
