@@ -225,7 +225,8 @@ def read_error(trial: Trial) -> str:
     with world(trial) as here:
         result = _sent(trial, path, trial.random.randrange(1, 6), fail, here.server)
     assert isinstance(result, SourceError | SourceChangedError), repr(result)
-    assert ([], 1) == (here.server.stored, here.server.uploads)
+    assert [] == here.server.stored
+    assert here.server.uploads <= 1  # none, where the connection was gone before the server looked
     return "said"
 
 
