@@ -232,7 +232,8 @@ class Bench:
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a client: nothing of the person's, and a ledger that nobody has written to."""
-        strange = ("ANTHROPIC_", "NBFILES_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_")
+        # Without bytecode every process would compile this package anew, and no other: pip compiles what it installs.
+        strange = ("ANTHROPIC_", "NBFILES_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_", "PYTHONDONTWRITEBYTECODE")
         kept = {
             name: value
             for name, value in os.environ.items()
