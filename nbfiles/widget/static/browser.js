@@ -4,7 +4,7 @@
 // columns of one listing, which has a version: the kernel refuses numbers of another. The default of a parameter is also
 // its type; further types are in `types.d.ts`.
 
-import { DOT, NB, announce, button, copy, counted, fitTails, formatSize, icon, make, marked, set, splitName, throttle, visible, write } from "./common.js";
+import { DOT, NB, announce, button, copy, counted, fitTails, formatSize, icon, keepKeys, make, marked, set, splitName, throttle, visible, write } from "./common.js";
 
 const ROW = 29; // px
 const SEEN = 10; // rows of the table before it scrolls
@@ -365,7 +365,7 @@ function frame() {
 	const urgent = set(make("div", "sr"), { role: "alert", "aria-live": "assertive" });
 	const zero = make("i", "ch"); // as wide as a 0
 	const root = make("div", "nbf nbf-browse", make("div", "nbf-box", tools, notice, scroll, empty, bar), polite, urgent, zero);
-	set(root, { role: "group", "aria-label": "Files in this workspace", "data-lm-suppress-shortcuts": "true" });
+	set(root, { role: "group", "aria-label": "Files in this workspace" });
 	return { root, search, type, origin, count, refresh, all, heads, above, below, body, table, scroll, empty, notice, bar, polite, urgent, zero };
 }
 
@@ -429,11 +429,7 @@ export class View {
 			else if (line && !getSelection()?.toString()) this.pick(Number(line.getAttribute("data-at")), event.shiftKey);
 		};
 		root.onsubmit = (event) => event.preventDefault();
-		root.onkeydown = (event) => {
-			event.stopPropagation(); // no key is to reach the notebook
-			const on = event.target;
-			if (on instanceof HTMLElement && (on === table ? this.key(event) : this.otherKey(event, on))) event.preventDefault();
-		};
+		keepKeys(root, (event, on) => (on === table ? this.key(event) : this.otherKey(event, on)));
 		root.onpaste = (event) => event.stopPropagation();
 		root.oninput = ({ target }) => {
 			if (target instanceof HTMLInputElement && target.closest(".nbf-plan")) this.weigh();
