@@ -65,6 +65,12 @@ def notebook7(server: Server, browser: Browser) -> Lab:
     return Lab(*server("notebook"), browser)
 
 
+@pytest.fixture(params=["lab", "notebook7"])
+def front(request: pytest.FixtureRequest) -> Lab:
+    """A JupyterLab, then a Notebook 7."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture(scope="module")
 def notebook7_without_extension(server: Server, browser: Browser) -> Lab:
     """A Notebook 7 whose server has no nbfiles extension."""

@@ -15,6 +15,16 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 
+def walk_to(target: Locator) -> None:
+    """Press Tab until `target` has the focus, wherever the application's own stops are."""
+    target.wait_for()
+    for _ in range(60):
+        if target.evaluate("element => element === document.activeElement"):
+            return
+        target.page.keyboard.press("Tab")
+    raise AssertionError(f"Tab does not reach {target}")
+
+
 @dataclass
 class Hands:
     """The hands of a person in front of one widget.

@@ -278,6 +278,12 @@ class OpenNotebook:
             raise RuntimeError("axe-core takes every text in it for hidden")
         return violations
 
+    def sources(self) -> list[str]:
+        """Return what stands in every cell: a key that reached the notebook would have changed it."""
+        return self.page.evaluate(
+            "() => window.jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.sharedModel.source)"
+        )
+
     def outputs(self) -> list[list[dict[str, Any]]]:
         """Return the outputs of every code cell, as the notebook file would hold them."""
         return self.page.evaluate(

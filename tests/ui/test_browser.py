@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from doubles import metadata
+from hands import walk_to
 from lab import DARK, LIGHT
 from upstream import uncaught
 from widget import held, html_of, save
@@ -18,12 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lab import Lab, OpenNotebook
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Locator, Page
     from upstream import Upstream
 
 BROWSER = "browser = nbfiles.FileBrowser(files=files)\nbrowser"
 OURS = "ids = [files.upload(nbfiles.text('hello', name=f'mine {n}.txt')) for n in range(3)]"
 MANY = 50_000
+MADE_BY_CODE = "interviews-batch-52.zip"  # one of `others` that can be downloaded
 PWNED = "<img src=x onerror='window.__pwned=1'>.png"
 HIDDEN = "invoice \u202efdp.exe"
 KINDS = (
@@ -63,89 +67,188 @@ def browse(lab: Lab, upstream: Upstream, *cells: str) -> tuple[OpenNotebook, Loc
     return notebook, browser
 
 
-def search(browser: Locator, text: str) -> None:
-    """Type into the search field, and wait until it shows."""
-    before = browser.locator(".grp .dim").inner_text()
-    browser.get_by_role("searchbox").fill(text)
-    assert becomes(True, lambda: before != browser.locator(".grp .dim").inner_text(), 5)
-
-
 def names(browser: Locator) -> list[str]:
     """Return the names of the rows as they are shown."""
     return [text.strip() for text in browser.locator("tr[data-row] .nbf-name").all_inner_texts()]
 
 
 def bar(browser: Locator) -> str:
-    """Return what stands below the table, with plain spaces."""
-    return browser.locator(".nbf-bar-place .txt").inner_text().replace("\xa0", " ")
+    """Return what stands below the table, if anything does."""
+    place = browser.locator(".nbf-bar-place .txt")
+    return plain(place) if place.count() else ""
 
 
-@pytest.mark.parametrize("place", ["lab", "notebook7"])
-def test_by_mouse(place: str, upstream: Upstream, request: pytest.FixtureRequest) -> None:
-    """Search, select, bind, download and delete; axe-core reports nothing on the way, and no name is markup."""
-    lab = request.getfixturevalue(place)
+def share(browser: Locator) -> str:
+    """Return how many of the files are shown."""
+    return browser.locator(".grp .dim").inner_text()
+
+
+def violations(notebook: OpenNotebook, browser: Locator) -> list[str]:
+    """Return what axe-core has against `browser` as it is now, in the light and in the dark."""
+    found = []
+    for theme in (LIGHT, DARK):
+        notebook.use_theme(theme)
+        found += notebook.axe(browser)
+    return found
+
+
+def plain(place: Locator) -> str:
+    """Return the text of `place` with plain spaces."""
+    return place.inner_text().replace("\xa0", " ")
+
+
+@dataclass
+class Mouse:
+    """A person in front of the browser who points at everything."""
+
+    browser: Locator
+
+    @property
+    def page(self) -> Page:
+        """The page of the browser."""
+        return self.browser.page
+
+    @property
+    def holds_focus(self) -> bool:
+        """Whether the browser has the focus, so that the notebook takes no key for a command."""
+        return bool(self.browser.evaluate("root => root.contains(document.activeElement)"))
+
+    def press(self, target: Locator) -> None:
+        """Press a button or tick a box."""
+        target.click()
+
+    def type(self, target: Locator, text: str) -> None:
+        """Type `text` into a field, in place of what it holds."""
+        target.click()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(text)
+
+    def search(self, text: str) -> None:
+        """Search for `text`, until each row that is shown has all of it marked."""
+        self.type(self.browser.get_by_role("searchbox"), text)
+        rows = self.browser.locator("tr[data-row]")
+        shown = "rows => rows.map(row => [...row.querySelectorAll('mark')].map(mark => mark.textContent).join(''))"
+        assert becomes({text}, lambda: set(rows.evaluate_all(shown)), 10)
+
+    def select(self, count: int) -> None:
+        """Select the first `count` rows."""
+        for row in self.browser.locator("tr[data-row]").all()[:count]:
+            row.locator("input").click()
+
+    def plan(self) -> None:
+        """Ask what a deletion of the selected files would take away."""
+        self.browser.get_by_role("button", name="Delete…").click()
+
+
+class Keyboard(Mouse):
+    """A person who has no pointer."""
+
+    def come(self) -> None:
+        """Come from the last cell into the browser."""
+        self.page.locator(".jp-Cell-inputWrapper").last.click()
+        self.page.keyboard.press("Escape")
+        walk_to(self.browser.get_by_role("searchbox"))
+
+    def press(self, target: Locator) -> None:
+        """Walk to a button or a box, and press the key that works it."""
+        walk_to(target)
+        self.page.keyboard.press("Space")
+
+    def type(self, target: Locator, text: str) -> None:
+        """Walk to a field and type `text`, in place of what it holds."""
+        walk_to(target)
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(text)
+
+    def select(self, count: int) -> None:
+        """Select the first `count` rows, as one range."""
+        walk_to(self.browser.get_by_role("grid"))
+        for key in ("Home", "Space", *["Shift+ArrowDown"] * (count - 1)):
+            self.page.keyboard.press(key)
+
+    def plan(self) -> None:
+        """Ask what a deletion of the selected files would take away."""
+        walk_to(self.browser.get_by_role("grid"))
+        self.page.keyboard.press("Delete")
+
+
+@pytest.mark.parametrize("person", [Mouse, Keyboard])
+def test_the_whole_way(front: Lab, person: type[Mouse], upstream: Upstream) -> None:
+    """Search, select 3, bind, delete and download; axe-core reports nothing on the way, and no name is markup."""
     upstream.files = others(60)
-    notebook, browser = browse(lab, upstream, OURS)
-    page = notebook.page
-    themes = (LIGHT, DARK)
-
+    notebook, browser = browse(front, upstream, OURS)
+    page, hands, button = notebook.page, person(browser), partial(browser.get_by_role, "button", exact=True)
+    before = notebook.sources()
     assert ["mine 2.txt", "mine 1.txt", "mine 0.txt", PWNED] == names(browser)[:4]
     assert "<U+202E>" in names(browser)[4]
-    search(browser, "mine")
-    assert "3 of 63" == browser.locator(".grp .dim").inner_text()
-    assert ["mi", "ne"] * 3 == browser.locator("mark").all_inner_texts()  # a name is two spans
-    for row in browser.locator("tr[data-row]").all():
-        row.locator("input").click()
-    assert becomes("3 selected · 15 B", lambda: bar(browser), 5)
-    for theme in themes:
-        notebook.use_theme(theme)
-        assert [] == notebook.axe(browser)
+    if isinstance(hands, Keyboard):
+        hands.come()
 
-    browser.get_by_role("button", name="Bind to").click()
-    assert [] == notebook.axe(browser)
+    hands.search("mine")
+    assert becomes("3 of 63", lambda: share(browser), 5)
+    assert ["mi", "ne"] * 3 == browser.locator("mark").all_inner_texts()  # a name is two spans
+    hands.select(3)
+    assert becomes("3 selected · 15 B", lambda: bar(browser), 5)
+    assert [] == violations(notebook, browser)
+
+    hands.press(button(name="Bind to…"))
+    browser.locator(".nbf-plan input:focus").wait_for()
+    assert [] == violations(notebook, browser)
     page.keyboard.type("chosen")
-    browser.get_by_role("button", name="Bind", exact=True).click()
+    hands.press(button(name="Bind"))
     assert becomes("chosen holds 3 ids.", lambda: bar(browser), 5)
     assert held(notebook, "ids[::-1]") == held(notebook, "chosen") == held(notebook, "browser.selected")
+    hands.press(button(name="Close"))
 
-    browser.get_by_role("button", name="Close").click()
-    browser.get_by_role("button", name="Delete").click()
+    hands.plan()
     plan = browser.get_by_role("alertdialog")
-    plan.wait_for()
-    assert "Delete 3 files, 15 B?" == plan.locator(".title").inner_text().replace("\xa0", " ")
+    plan.get_by_role("button", name="Keep all").and_(plan.locator(":focus")).wait_for()
+    assert "Delete 3 files, 15 B?" == plain(plan.locator(".title"))
     assert "Variables ids[2], chosen[0], ids[1], chosen[1], ids[0] and 1 more will hold dead ids." in plan.inner_text()
-    assert "Keep all" == page.evaluate("() => document.activeElement.textContent")
-    for theme in themes:
-        notebook.use_theme(theme)
-        assert [] == notebook.axe(browser)
+    assert [] == violations(notebook, browser)
     assert [] == upstream.deleted
-    plan.get_by_role("button", name="Delete 3 files").click()
+    hands.press(button(name="Delete 3 files"))
     assert becomes(True, lambda: bar(browser).startswith("3 deleted · 15 B freed"), 10)
     assert sorted(held(notebook, "chosen")) == sorted(upstream.deleted)
+    assert "No file matches “mine”." == browser.locator(".nbf-none").inner_text()
+    assert hands.holds_focus  # though no row is left to hold it
 
-    browser.get_by_role("button", name="Close").click()
-    browser.get_by_role("searchbox").fill("")
-    browser.get_by_label("Origin").select_option("Made by code")
-    assert becomes("9 of 60", lambda: browser.locator(".grp .dim").inner_text(), 5)
-    browser.locator("tr[data-row]").first.click()
-    browser.get_by_role("button", name="Download").click()
+    hands.press(button(name="Close"))
+    hands.search(MADE_BY_CODE)
+    assert becomes("1 of 60", lambda: share(browser), 5)
+    hands.select(1)
+    hands.press(button(name="Download"))
     assert becomes(True, lambda: bar(browser).startswith("1 file downloaded to"), 10)
+    downloaded = front.root / MADE_BY_CODE
+    assert 100 == downloaded.stat().st_size
+    downloaded.unlink()  # the next round would not replace it
+    del upstream.files[0]
+    hands.press(button(name="Refresh"))
+    assert becomes("1 of 59", lambda: share(browser), 5)
+    assert hands.holds_focus
+    assert before == notebook.sources()
     assert [] == uncaught(notebook)
     assert page.evaluate("() => window.__pwned === undefined")
     notebook.close()
 
 
-def test_by_keyboard(lab: Lab, upstream: Upstream) -> None:
-    """Search, walk, select a range, keep, delete and clear need no pointer, and the notebook sees no key."""
+def test_no_key_reaches_the_notebook(front: Lab, upstream: Upstream) -> None:
+    """Keys that are commands of the notebook are none here, and each Escape takes one thing back."""
     upstream.files = others(60)
-    notebook, browser = browse(lab, upstream, OURS)
+    notebook, browser = browse(front, upstream, OURS)
     page, press = notebook.page, notebook.page.keyboard.press
-    cells = "() => window.jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.sharedModel.source)"
-    before = page.evaluate(cells)
+    before = notebook.sources()
     browser.get_by_role("grid").focus()
     press("/")
+    page.keyboard.type("mine 0.txt")
+    press("ArrowDown")  # at once: what follows is for the rows that were asked for, not for those still shown
+    press("Space")
+    assert becomes(True, lambda: held(notebook, "browser.selected == ids[:1]"), 5)
+    press("Escape")
+    press("Escape")
+    press("/")
     page.keyboard.type("mine")
-    assert becomes("3 of 63", lambda: browser.locator(".grp .dim").inner_text(), 5)
+    assert becomes("3 of 63", lambda: share(browser), 5)
     press("ArrowDown")
     for key in ("d", "d", "x", "a", "b", "End", "Home", "Space", "Shift+ArrowDown"):
         press(key)
@@ -153,44 +256,51 @@ def test_by_keyboard(lab: Lab, upstream: Upstream) -> None:
     row = browser.get_by_role("grid").get_attribute("aria-activedescendant")
     assert "true" == browser.locator(f"#{row}").get_attribute("aria-selected")
     press("Delete")
-    browser.get_by_role("alertdialog").wait_for()
+    browser.get_by_role("alertdialog").locator(":focus").wait_for()
     press("Escape")
     assert becomes("2 selected · 10 B", lambda: bar(browser), 5)
-    press("Delete")
-    browser.get_by_role("alertdialog").wait_for()
-    press("Shift+Tab")
-    press("Enter")
-    assert becomes(True, lambda: bar(browser).startswith("2 deleted"), 10)
-    assert 2 == len(upstream.deleted)
-    press("Escape")
     press("Control+a")
-    assert becomes("1 selected · 5 B", lambda: bar(browser), 5)
+    assert becomes("3 selected · 15 B", lambda: bar(browser), 5)
+    walk_to(browser.get_by_role("button", name="Bind to…"))
+    press("Enter")
+    browser.locator(".nbf-plan input:focus").wait_for()
+    page.keyboard.type("chosen")
+    press("Enter")
+    assert becomes("chosen holds 3 ids.", lambda: bar(browser), 5)
     press("Escape")
-    assert becomes("61 files", lambda: browser.locator(".grp .dim").inner_text(), 5)
+    press("Escape")
+    assert becomes("63 files", lambda: share(browser), 5)
     press("Escape")
     assert becomes(0, lambda: browser.locator(".nbf-selbar").count(), 5)
-    assert before == page.evaluate(cells)
+    assert [] == upstream.deleted
+    assert before == notebook.sources()
     notebook.close()
 
 
-def test_many_are_typed(lab: Lab, upstream: Upstream) -> None:
+@pytest.mark.parametrize(("front", "person"), [("lab", Mouse), ("notebook7", Keyboard)], indirect=["front"])
+def test_many_are_typed(front: Lab, person: type[Mouse], upstream: Upstream) -> None:
     """Above 20 files the count is typed, and files that were not uploaded here go only if they are ticked."""
     upstream.files = others(30)
-    notebook, browser = browse(lab, upstream, OURS)
-    browser.get_by_label("Select all 33 matching files").check()
-    browser.get_by_role("button", name="Delete").click()
+    notebook, browser = browse(front, upstream, OURS)
+    hands = person(browser)
+    if isinstance(hands, Keyboard):
+        hands.come()
+    hands.press(browser.get_by_label("Select all 33 matching files"))
+    hands.plan()
     plan = browser.get_by_role("alertdialog")
-    plan.get_by_label(re.compile("Delete them too")).check()
+    plan.locator(":focus").wait_for()
+    hands.press(plan.get_by_label(re.compile("Delete them too")))
     press = plan.get_by_role("button", name="Delete 33 files")
     assert "true" == press.get_attribute("aria-disabled")
-    press.click(force=True)
-    plan.get_by_label("Type 33 to confirm").fill("33")
+    press.dispatch_event("click")
+    hands.type(plan.get_by_label("Type 33 to confirm"), "33")
     assert "false" == press.get_attribute("aria-disabled")
     assert [] == upstream.deleted
-    press.click()
+    hands.press(press)
     assert becomes(True, lambda: bar(browser).startswith("33 deleted"), 20)
     assert 33 == len(upstream.deleted)
     assert "No file is stored yet." in browser.locator(".nbf-none").inner_text()
+    assert hands.holds_focus
     notebook.close()
 
 
@@ -203,7 +313,7 @@ def test_fifty_thousand(lab: Lab, upstream: Upstream) -> None:
     for letter in "interview":
         page.keyboard.type(letter)
         page.wait_for_timeout(40)
-    assert becomes("24,999 of 50,000", lambda: browser.locator(".grp .dim").inner_text(), 10)
+    assert becomes("24,999 of 50,000", lambda: share(browser), 10)
     browser.get_by_role("searchbox").fill("")
     for head in ("Name", "Name", "Size", "Expires", "Block", "Variable", "Created"):
         browser.get_by_role("button", name=head, exact=True).click()

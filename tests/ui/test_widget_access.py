@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hands import walk_to
 from lab import DARK, LIGHT, sha256
 from widget import held, lines, show, until_ended, until_said
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from upstream import Upstream
 
 WIDGET = 'nbfiles.UploadWidget(files=files, bind="reports", max_bytes=3_000_000)'
-CELLS = "() => window.jupyterapp.shell.currentWidget.content.widgets.map(cell => cell.model.sharedModel.source)"
 FOCUS = "() => document.activeElement.getAttribute('aria-label') || document.activeElement.textContent"
 
 
@@ -71,21 +71,17 @@ def test_axe(place: str, upstream: Upstream, tmp_path: Path, request: pytest.Fix
     notebook.close()
 
 
-def test_keyboard_alone(lab: Lab, upstream: Upstream, tmp_path: Path) -> None:
+def test_keyboard_alone(front: Lab, upstream: Upstream, tmp_path: Path) -> None:
     """Choosing, walking, retrying, cancelling, removing and copying need no pointer, and the notebook sees no key."""
-    notebook, widget, hands = show(lab, upstream.client, WIDGET)
+    notebook, widget, hands = show(front, upstream.client, WIDGET)
     page = notebook.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    cells = page.evaluate(CELLS)
+    cells = notebook.sources()
     first, second, half = written(tmp_path, a_pdf=1000, b_bin=2000, half_bin=2_000_000)
     upstream.faults = {"b.bin": busy, "half.bin": upstream.hold}
     page.locator(".jp-Cell-inputWrapper").last.click()
     hands.press("Escape")
-    for _ in range(40):  # wherever JupyterLab's own stops are, the target is one of those that Tab reaches
-        if hands.target.evaluate("button => button === document.activeElement"):
-            break
-        hands.press("Tab")
-    assert hands.target.evaluate("button => button === document.activeElement")
+    walk_to(hands.target)
     hands.choose(first, second, key="Enter")
     until_said(widget, "is larger than")
     folder = tmp_path / "folder"
@@ -120,7 +116,7 @@ def test_keyboard_alone(lab: Lab, upstream: Upstream, tmp_path: Path) -> None:
     page.wait_for_function("list => list.children.length === 2", arg=widget.locator("ul").element_handle())
     assert widget.evaluate("root => root.contains(document.activeElement)")
     assert [done[0].id, done[1].id] == held(notebook, "reports")
-    assert cells == page.evaluate(CELLS)
+    assert cells == notebook.sources()
     notebook.close()
 
 

@@ -4,7 +4,7 @@
 // columns of one listing, which has a version: the kernel refuses numbers of another. The default of a parameter is also
 // its type; further types are in `types.d.ts`.
 
-import { DOT, NB, announce, button, copy, counted, fitTails, formatSize, icon, make, marked, set, splitName, throttle, visible, write } from "./common.js";
+import { DOT, NB, announce, button, copy, counted, fitTails, formatSize, icon, keepKeys, make, marked, set, splitName, throttle, visible, write } from "./common.js";
 
 const ROW = 29; // px
 const SEEN = 10; // rows of the table before it scrolls
@@ -365,7 +365,7 @@ function frame() {
 	const urgent = set(make("div", "sr"), { role: "alert", "aria-live": "assertive" });
 	const zero = make("i", "ch"); // as wide as a 0
 	const root = make("div", "nbf nbf-browse", make("div", "nbf-box", tools, notice, scroll, empty, bar), polite, urgent, zero);
-	set(root, { role: "group", "aria-label": "Files in this workspace", "data-lm-suppress-shortcuts": "true" });
+	set(root, { role: "group", "aria-label": "Files in this workspace" });
 	return { root, search, type, origin, count, refresh, all, heads, above, below, body, table, scroll, empty, notice, bar, polite, urgent, zero };
 }
 
@@ -401,7 +401,7 @@ export class View {
 	changed = true;
 	paint = throttle(() => this.draw(), 16);
 	slide = throttle(() => this.drawRows(), 16);
-	seek = throttle(() => this.look(true), 150, (does) => does());
+	seek = throttle(() => this.settle(), 150, (does) => does());
 	sight = new ResizeObserver(() => this.touch(true));
 
 	close() {
@@ -429,11 +429,7 @@ export class View {
 			else if (line && !getSelection()?.toString()) this.pick(Number(line.getAttribute("data-at")), event.shiftKey);
 		};
 		root.onsubmit = (event) => event.preventDefault();
-		root.onkeydown = (event) => {
-			event.stopPropagation(); // no key is to reach the notebook
-			const on = event.target;
-			if (on instanceof HTMLElement && (on === table ? this.key(event) : this.otherKey(event, on))) event.preventDefault();
-		};
+		keepKeys(root, (event, on) => (on === table ? this.key(event) : this.otherKey(event, on)));
 		root.onpaste = (event) => event.stopPropagation();
 		root.oninput = ({ target }) => {
 			if (target instanceof HTMLInputElement && target.closest(".nbf-plan")) this.weigh();
@@ -485,8 +481,10 @@ export class View {
 		const { shelf } = this;
 		if (key === "/" && !typing) this.on.search.focus();
 		else if (key === "Enter" && on.closest(".nbf-plan") && typing) this.act(shelf.bar.kind === "bind" ? "bound" : "delete", on);
-		else if (key === "ArrowDown" && on === this.on.search) this.on.table.focus();
-		else if (key === "Escape") {
+		else if (key === "ArrowDown" && on === this.on.search) {
+			this.settle(); // the next key is for the rows that were asked for
+			this.on.table.focus();
+		} else if (key === "Escape") {
 			if (shelf.bar.kind) this.act("close", null);
 			else if (this.query.text || this.on.search.value) {
 				this.on.search.value = "";
@@ -514,7 +512,7 @@ export class View {
 			this.look(true);
 		} else if (does === "clear") {
 			shelf.select([...shelf.selected], false);
-			this.on.table.focus({ preventScroll: true });
+			this.rest();
 			this.report();
 		} else if (does === "copy") {
 			const { id } = shelf.files.columns;
@@ -532,8 +530,20 @@ export class View {
 		} else if (does === "stop") shelf.send({ kind: "stop" });
 		else if (does === "close") {
 			shelf.show({ kind: "" });
-			this.on.table.focus({ preventScroll: true });
+			this.rest();
 		}
+	}
+
+	/** Whether the focus is on something of the view that is still there. */
+	get here() {
+		const { activeElement } = document;
+		return activeElement !== null && this.on.root.contains(activeElement) && activeElement.getClientRects().length > 0;
+	}
+
+	/** Puts the focus where keys go on from: the rows, or what brings some back. */
+	rest() {
+		const { table, search } = this.on;
+		(this.found.length ? table : search).focus({ preventScroll: true });
 	}
 
 	/** Says why a button does nothing. @param {Element} on */
@@ -591,6 +601,11 @@ export class View {
 		this.touch(true);
 	}
 
+	/** Looks for what the field says, unless that is what is shown. */
+	settle() {
+		if (this.on.search.value.trim() !== this.query.text) this.look(true);
+	}
+
 	/** Takes in a new listing. */
 	greet() {
 		const { type } = this.on;
@@ -633,11 +648,13 @@ export class View {
 			this.able = [...shelf.selected].some((row) => shelf.files.columns.downloadable[row]);
 			write(on.count, shelf.files.version ? this.share.replace(/ files?$/, found.length === shelf.files.left ? "$&" : "") : "");
 		}
+		const { here } = this;
 		on.scroll.hidden = !found.length;
 		this.drawRows();
 		this.drawNone();
 		this.drawNotice();
 		this.drawBar();
+		if (here && !this.here) this.rest(); // else the notebook would take the next key for a command
 		this.changed = false;
 	}
 
@@ -761,7 +778,7 @@ export class View {
 		const { bar, busy, stoppable } = shelf;
 		const sum = shelf.sum + (hidden ? ` (${hidden.toLocaleString("en")} not shown)` : "");
 		const state = JSON.stringify([busy, stoppable, bar, sum, able, shelf.lost]);
-		on.refresh.toggleAttribute("disabled", busy !== "" || shelf.lost);
+		set(on.refresh, { "aria-disabled": `${busy !== "" || shelf.lost}` }); // not disabled, which would take the focus away
 		if (on.bar.getAttribute("data-state") === state) return;
 		const held = on.bar.contains(document.activeElement);
 		set(on.bar, { "data-state": state });
@@ -777,8 +794,8 @@ export class View {
 		this.weigh();
 		if ((this.fresh && (bar.kind === "plan" || bar.kind === "bind")) || held) {
 			/** @type {HTMLElement | null} */
-			const to = on.bar.querySelector("[data-first]") ?? (held ? on.table : null);
-			to?.focus({ preventScroll: true });
+			const first = on.bar.querySelector("[data-first]");
+			first?.focus({ preventScroll: true });
 		}
 		this.fresh = false;
 	}

@@ -108,6 +108,19 @@ export function isolated([head, tail], cls = "") {
 	return set(name, { title: visible(head + tail), style: `--t:${visible(tail).length}` });
 }
 
+/** Has `key` take the keys that are pressed in `root`, if it wants them, and the notebook none. @param {HTMLElement} root @param {(event: KeyboardEvent, on: HTMLElement) => boolean} key */
+export function keepKeys(root, key) {
+	// Jupyter looks for its commands before any listener of ours. In JupyterLab the mark may stand on whatever is around
+	// the focus; Notebook 7 heeds it only where the focus is.
+	root.addEventListener("focusin", ({ target }) => {
+		if (target instanceof Element) set(target, { "data-lm-suppress-shortcuts": "true" });
+	});
+	root.onkeydown = (event) => {
+		event.stopPropagation();
+		if (event.target instanceof HTMLElement && key(event, event.target)) event.preventDefault();
+	};
+}
+
 /** Says `text` to a screen reader in the live `region`. @param {Element} region */
 export function announce(region, text = "") {
 	region.textContent = text + (region.textContent === text ? NB : ""); // the same text would be no news

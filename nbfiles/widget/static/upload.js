@@ -3,7 +3,7 @@
 // A `Desk` per widget has a `Row` for each file; `View`s come and go. What a person named is data: it becomes text nodes,
 // titles and labels only. The default of a parameter is also its type; further types are in `types.d.ts`.
 
-import { DOT, NB, RING, announce, button, copy, counted, fitTails, formatSize, icon, isolated, make, set, splitName, throttle, visible, write } from "./common.js";
+import { DOT, NB, RING, announce, button, copy, counted, fitTails, formatSize, icon, isolated, keepKeys, make, set, splitName, throttle, visible, write } from "./common.js";
 
 const PIECE = 8 * 2 ** 20; // 10 MiB vanish without a word
 const SMALL_PIECE = 2 ** 20;
@@ -753,7 +753,7 @@ function frame() {
 	const zero = make("i", "ch"); // as wide as a 0
 	const box = make("div", "nbf-box", target, ...notices, list, sum);
 	const root = make("div", "nbf nbf-up", box, files, folders, polite, urgent, zero);
-	set(root, { role: "group", "aria-label": "Upload files to Claude", "data-lm-suppress-shortcuts": "true" });
+	set(root, { role: "group", "aria-label": "Upload files to Claude" });
 	return { root, target, hit, rest, warning, house, list, sum, state, legend, landed, sent, note, clear, stop, files, folders, polite, urgent, zero };
 }
 
@@ -810,10 +810,7 @@ class View {
 			const on = target instanceof Element && target.closest("[data-do]");
 			if (on) this.act(on.getAttribute("data-do"), on.closest("li"));
 		};
-		root.onkeydown = (event) => {
-			event.stopPropagation(); // no key is to reach the notebook
-			if (event.target instanceof Element && this.key(event, event.target)) event.preventDefault();
-		};
+		keepKeys(root, (event, on) => this.key(event, on));
 		root.onpaste = (event) => {
 			event.stopPropagation();
 			const choices = pasted(event.clipboardData);
