@@ -9,6 +9,7 @@ import pytest
 from hands import walk_to
 from lab import DARK, LIGHT, sha256
 from widget import held, lines, show, until_ended, until_said
+from workbench import becomes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +78,7 @@ def test_keyboard_alone(front: Lab, upstream: Upstream, tmp_path: Path) -> None:
     page = notebook.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     cells = notebook.sources()
-    first, second, half = written(tmp_path, a_pdf=1000, b_bin=2000, half_bin=2_000_000)
+    first, second, half = written(tmp_path, a_pdf=1000, b_bin=2000, half_bin=20_000)
     upstream.faults = {"b.bin": busy, "half.bin": upstream.hold}
     page.locator(".jp-Cell-inputWrapper").last.click()
     hands.press("Escape")
@@ -93,6 +94,7 @@ def test_keyboard_alone(front: Lab, upstream: Upstream, tmp_path: Path) -> None:
     hands.target.focus()
     hands.press("Tab", "End")
     assert "Cancel folder/half.bin" == page.evaluate(FOCUS)
+    assert becomes(True, lambda: "half.bin" in upstream.names, 30)  # so small that it has all left the kernel by then
     hands.press("d", "d", "x", "v", "a", "b", "Delete")
     until_said(widget, "Cancelling: it has been sent, and is deleted when the answer comes.")
     upstream.go_on.set()
