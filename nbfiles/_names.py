@@ -287,6 +287,8 @@ def visible(text: str) -> str:
     For any place where a person reads: a table, a message, a log line. A stored name cannot hold ``<``, so no name
     can forge the mark. Line and paragraph separators count as controls.
     """
+    if text.isprintable():  # none of these is; and hardly a name is not
+        return text
     return "".join(mark(char) if is_hidden(char) else char for char in text)
 
 

@@ -13,7 +13,7 @@ import openpyxl
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
-from test_frames_random import cells_of, frames, is_missing, same, same_text, with_index, written
+from test_frames_random import cells_of, check_table, frames, is_missing, same_text, with_index, written
 
 from nbfiles.sources import _table
 
@@ -138,16 +138,7 @@ def test_feather(frame):
     content = written(frame, "feather", _table.CELLS)
     if content is None:
         return
-    back = pd.read_feather(io.BytesIO(content))
-    assert [str(name) for name in frame.columns] == [str(name) for name in back.columns]
-    assert list(frame.index) == list(back.index)
-    for values, found in zip(cells_of(frame), cells_of(back), strict=True):
-        pairs = zip(values, found, strict=True)
-        assert [] == [(value, again) for value, again in pairs if not same(value, again)]
-    for number in range(len(frame.columns)):
-        dtype = frame.iloc[:, number].dtype
-        if dtype != np.dtype(object) and frame.iloc[:, number].notna().any():
-            assert dtype == back.iloc[:, number].dtype
+    check_table(frame, pd.read_feather(io.BytesIO(content)))
 
 
 def same_cell(value, cell):

@@ -330,15 +330,15 @@ def test_fifty_thousand(lab: Lab, upstream: Upstream) -> None:
     notebook.close()
 
 
-def test_saved(lab: Lab, upstream: Upstream, tmp_path: Path) -> None:
+def test_saved(front: Lab, upstream: Upstream, tmp_path: Path) -> None:
     """Reopened without a kernel, and in nbconvert's HTML, a plain table of the newest files is there to read."""
     upstream.files = others(30)
-    notebook, _ = browse(lab, upstream)
+    notebook, _ = browse(front, upstream)
     assert not notebook.page.locator(".nbf-browse-saved").is_visible()
-    path = save(lab, notebook)
+    path = save(front, notebook)
     notebook.close()
-    again = lab.open(path.name)
-    page = lab.browser.new_page()
+    again = front.open(path.name)
+    page = front.browser.new_page()
     page.goto(html_of(path, tmp_path).as_uri())
     for place in (page, again.page):
         text = place.locator(".nbf-browse-saved").inner_text()
