@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from nbfiles._worker import Job, Sent
     from nbfiles.sources import Request
 
+_UNDER_WAY, _BROKEN = {"pending", "lost"}, {"error", "cancelled"}  # states of a future; the fifth is finished
 _TICK = 0.05  # seconds between two looks at what has finished
 _CONNECT = 10  # seconds to a scheduler
 _GRACE = 0.5  # seconds for uploads that were stopped to end
@@ -347,19 +348,23 @@ class Spread:
                 raise ConnectionFailedError("the upload was cancelled")
             if tick is not None:
                 tick()
-            if done := waiting.next_batch(block=False):
+            done = waiting.next_batch(block=False)
+            # One whose worker died with the answer before it was fetched is done again: it finishes a second time.
+            again = [future for future in done if future.status in _UNDER_WAY]
+            waiting.update(again)
+            if done := [future for future in done if future not in again]:
                 yield done
             else:
                 time.sleep(_TICK)
 
     def _results(self, done: list[Any], numbers: Mapping[str, int]) -> Iterator[tuple[int, Sent | Error]]:
-        fine = [future for future in done if future.status == "finished"]
+        broken = [future for future in done if future.status in _BROKEN]
+        fine = [future for future in done if future not in broken]
         for future, result in zip(fine, self._client.gather(fine), strict=True):
             yield numbers[future.key], result
+        for future in broken:
+            yield numbers[future.key], _broken(self._labels[numbers[future.key]], future)
         for future in done:
-            if future.status != "finished":
-                number = numbers[future.key]
-                yield number, _broken(self._labels[number], future)
             future.release()  # the worker need not keep the answer
 
     def _clear(self, job: Job) -> None:

@@ -10,7 +10,7 @@ from distributed import Client, LocalCluster
 import nbfiles
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # no longer: it looks at its processes all the time, and others count open files
 def cluster():
     """Two workers, with a nanny each that starts another where one is killed."""
     two = LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0")

@@ -10,6 +10,7 @@ import threading
 import time
 
 import boto3
+import distributed
 import pandas as pd
 import pytest
 from doubles import Server, answers, lists_all, silent, stored
@@ -46,6 +47,24 @@ def test_the_notebook_keeps_the_ledger(cluster, files):
     mine = files.list_files(mine=True)
     assert set(table["id"]) <= set(mine["id"])
     assert all(digest.startswith("blake3:") for digest in table["digest"])
+
+
+def test_an_answer_that_is_lost_is_waited_for(cluster, files, monkeypatch):
+    """A part whose worker dies when it was done, and before its answer was fetched, is waited for once more."""
+    lost = []
+    fetch = distributed.as_completed.next_batch
+
+    def next_batch(self, block=True):
+        done = fetch(self, block=block)
+        if done and not lost:
+            lost.append(done[0])
+            done[0]._state.lose()
+            threading.Timer(0.3, cluster.loop.add_callback, (done[0]._state.finish,)).start()
+        return done
+
+    monkeypatch.setattr(distributed.as_completed, "next_batch", next_batch)
+    table = files.upload_many(parts(4), progress=False)
+    assert (1, ["uploaded"] * 4) == (len(lost), list(table["status"]))
 
 
 def test_a_name_is_kept(cluster, files, shared_api):
