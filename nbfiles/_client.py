@@ -195,7 +195,7 @@ class Client:
         """
         if self._trace is not None:
             self._trace(step, info)
-        if _HTTP_LOG.isEnabledFor(logging.DEBUG) and step.endswith(("response_headers.complete", ".failed")):
+        if step.endswith(("response_headers.complete", ".failed")) and _HTTP_LOG.isEnabledFor(logging.DEBUG):
             for name, value in info.items():
                 shown = repr(value)
                 hidden = self._credential.secret.hide(shown)
@@ -323,7 +323,8 @@ class Client:
         size = 0
         failure: Error | None = None
         try:
-            for part in response.iter_bytes():
+            packed = "content-encoding" in response.headers
+            for part in response.iter_bytes() if packed else response.iter_raw():
                 size += len(part)
                 if size > LARGEST_ANSWER:
                     failure = ResponseError(f"{self._who} sent an answer of over {LARGEST_ANSWER >> 20} MiB")

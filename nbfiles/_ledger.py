@@ -91,6 +91,9 @@ _SCHEMA = (
 )
 _COLUMNS = "id, name, mime_type, size, digest, created_at, expires_at"
 _LIKE = "place = ? AND credential = ? AND name = ? AND mime_type = ? AND size = ? AND gone = 0"
+_ALIKE = (
+    "SELECT DISTINCT name, mime_type, size FROM files WHERE place = ? AND credential = ? AND gone = 0 AND digest != x''"
+)
 _MOST_VALUES = 500  # in one question; a SQLite of 2019 takes 999
 _TOKEN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _DAMAGE = (AttributeError, OverflowError, TypeError, ValueError)  # what reading a row of a damaged file may come to
@@ -401,11 +404,21 @@ class Account:
 
     # Files
 
-    def may_hold(self, *, name: str, mime_type: str, size: int) -> bool:
-        """Whether a file like this was uploaded, so that its digest is worth making."""
-        like = (self._place, self._credential, _blob(name), _blob(mime_type), size)
-        rows = self._select(f"SELECT 1 FROM files WHERE {_LIKE} AND digest != x'' LIMIT 1", like)  # noqa: S608
-        return bool(rows)
+    def alike(self, files: Iterable[tuple[str, str, int]]) -> set[tuple[str, str, int]]:
+        """Return those of `files` (name, MIME type, size) like which one was uploaded, so that a digest may pay."""
+        wanted = {(_blob(name), _blob(mime_type), size): (name, mime_type, size) for name, mime_type, size in files}
+        names = list({name for name, _, _ in wanted})
+
+        def look(read: sqlite3.Connection) -> set[tuple[str, str, int]]:
+            found = set[tuple[str, str, int]]()
+            for at in range(0, len(names), _MOST_VALUES):
+                some = names[at : at + _MOST_VALUES]
+                marks = ", ".join("?" * len(some))
+                rows = read.execute(f"{_ALIKE} AND name IN ({marks})", (self._place, self._credential, *some))
+                found.update(wanted[row] for row in rows if row in wanted)
+            return found
+
+        return self._ledger.run(look, alone=len(names) <= _MOST_VALUES) if names else set()
 
     def find(self, *, name: str, mime_type: str, size: int, digest: str) -> list[Known]:
         """Return the uploads of this very file that the server may still have, newest first."""

@@ -238,7 +238,7 @@ def file_payload(
     FileNameError, InputError
         If the Files API would refuse its name, or its type does not fit.
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)  # which would take it apart once more
     info, head = _look(path)
     if head and not info.st_size:  # as in /proc
         raise SourceError(f"{visible(str(path))} has content and no size, so it is made up as it is read", _way_out(0))

@@ -239,14 +239,15 @@ class Session:
         """Return the tasks that send `payloads`."""
         expires = expiry(how.expires)
         timeout = how.timeout if how.timeout is not None else self.config.timeout
-        reuse, account = self._reuses(how), self.account()
+        account = self.account()
+        seen = account.alike(map(_like, payloads)) if self._reuses(how) else set()
         return [
             Upload(
                 payload,
                 expires=expires,
                 timeout=timeout,
                 retry=how.retry,
-                reuse=reuse,
+                reuse=_like(payload) in seen,
                 hashed=self.config.ledger,
                 account=account,
             )
@@ -255,9 +256,7 @@ class Session:
 
     def may_reuse(self, payload: Payload, how: How) -> bool:
         """Whether `payload` may be one that was uploaded before, so that it is hashed before it is sent."""
-        return self._reuses(how) and self.account().may_hold(
-            name=payload.name, mime_type=payload.mime_type, size=payload.size
-        )
+        return self._reuses(how) and bool(self.account().alike([_like(payload)]))
 
     def _reuses(self, how: How) -> bool:
         return self.config.reuse and self.config.ledger and not how.fresh
@@ -359,6 +358,11 @@ def twice(name: str, doubles: Sequence[str]) -> str:
     """Say that a file may be stored twice, and what to do about it."""
     ids = " ".join(visible(one) for one in doubles)
     return f"{visible(name)} may be stored twice: {ids} showed up late; if nobody else made it, %files delete {ids}"
+
+
+def _like(payload: Payload) -> tuple[str, str, int]:
+    """Return what tells at once that a file is not one that was uploaded before."""
+    return payload.name, payload.mime_type, payload.size
 
 
 def _connect(where: Place, credential: Credential, trace: Callable[[str, Mapping[str, Any]], None]) -> Client:

@@ -153,7 +153,8 @@ class Upload:
     retry : bool, default True
         False: the file is sent at most once, whatever happens before or after the first byte.
     reuse : bool, default False
-        Whether a file that the account knows to be the same is taken instead, if the server still has it.
+        Whether a file that the account knows to be the same is taken instead, if the server still has it; the payload
+        is hashed before it is sent then.
     hashed : bool, default True
         Whether the file is hashed while it is sent, if its digest is not known: nobody needs it without a ledger.
     account : Account or None, default None
@@ -367,8 +368,6 @@ class Upload:
         """Return the file that was uploaded from here before and is the same, if the server still has it."""
         payload, account = self.payload, self._account
         name, mime_type, size = payload.name, payload.mime_type, payload.size
-        if not account.may_hold(name=name, mime_type=mime_type, size=size):
-            return None
         if self.digest is None:
             self.digest = payload.digest = self._hashed(turn)
         for known in account.find(name=name, mime_type=mime_type, size=size, digest=self.digest):

@@ -55,7 +55,7 @@ def payloads(obj: str | os.PathLike[Any], request: Request) -> Payloads:
 def file(path: str | os.PathLike[str], request: Request) -> Payloads:
     """Return the one payload of the file at `path`; see `_payload.file_payload` for what is refused."""
     request.refuse_zip("a file")
-    return Payloads([_payload(Path(path), request)], many=False)
+    return Payloads([_payload(path if isinstance(path, Path) else Path(path), request)], many=False)
 
 
 def folder(path: str | os.PathLike[str], request: Request) -> Payloads:
