@@ -43,7 +43,7 @@ def draw(costs: Mapping[str, Figures], path: Path) -> None:
             times.barh(at + offset, value, 0.36, color=colour)
             times.annotate(
                 f"{value:.2f} {label}",
-                (value, at + offset),
+                (max(value, 1), at + offset),  # beside the line of curl, not on it
                 (4, 0),
                 textcoords="offset points",
                 va="center",
