@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SPACE = re.compile("^[ \t\n\f\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+|(?<= ) |"
                     "[ \t\n\f\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$")  # fmt: skip
+_FORMLESS = "\x0b\x1c\x1d\x1e\x1f\x85"  # which pandas drops at the ends of a text, and HTML cannot name
 HTML_OPTIONS = frozenset({"na_rep", "classes", "border", "justify", "table_id"})
 MD_OPTIONS = frozenset({"na_rep", "tablefmt", "stralign"})
 TXT_OPTIONS = frozenset({"na_rep", "justify", "col_space"})
@@ -97,9 +98,8 @@ def _marked_up(value: Any) -> Any:
     """Escape a text for HTML, spaces at its ends and doubled ones too, which pandas would drop or change."""
     if isinstance(value, tuple):  # a name of several levels
         return tuple(map(_marked_up, value))
-    return _SPACE.sub(
-        lambda found: "".join(f"&#{ord(char)};" for char in found[0]), html.escape(str(value), quote=False)
-    )
+    text = html.escape(str(value).strip(_FORMLESS), quote=False)
+    return _SPACE.sub(lambda found: "".join(f"&#{ord(char)};" for char in found[0]), text)
 
 
 def _in_pipes(text: str) -> str:

@@ -133,3 +133,8 @@ def test_missing_package(monkeypatch):
     monkeypatch.setattr(_table.importlib, "import_module", lambda name: (_ for _ in ()).throw(ImportError(name)))
     with pytest.raises(InputError, match=r"md needs the package tabulate.*%pip install tabulate"):
         sources.payloads(FRAME, Request(format="md"))
+
+
+def test_spaces_behind_what_html_cannot_name(send):
+    """A space before a control character at an end, which HTML cannot name, is kept."""
+    assert b">0&#12;<" in send(pd.DataFrame({"a": ["0\x0c\x85"]}), format="html").content
