@@ -58,6 +58,7 @@ SPARE = 64 << 20  # bytes of the disk that are left free for everybody else
 POLL = 0.005  # seconds between two looks at a file that does not grow; 1 to 50 ms made no difference (measured)
 
 _MAX_TICKET = 4096  # bytes that are read of a ticket, which has about 50
+_NOTED = 0.2  # seconds in which a reason is written, unless the disk is full
 _MAX_REASON = 200  # bytes of a reason that are written and shown
 
 
@@ -201,9 +202,13 @@ class Ticket:
     @property
     def failure(self) -> str | None:
         """Why no more bytes will come, in a few words; None as long as they may."""
-        if not self._failed.exists():
+        try:
+            reason, made = self._failed.read_bytes()[:_MAX_REASON], self._failed.stat().st_mtime
+        except FileNotFoundError:
             return None
-        return visible(self._failed.read_bytes()[:_MAX_REASON].decode(errors="replace")) or "it broke off"
+        if not reason and time.time() - made < _NOTED:
+            return None  # it is being written
+        return visible(reason.decode(errors="replace")) or "it broke off"
 
     @property
     def read_out(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from workbench import hear_ctrl_c
 
 from nbfiles import _ledger
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+hear_ctrl_c()
 # What says where a browser is, and how much is to be tried; all else that a person has set would change the tests.
 _KEPT = frozenset({"NBFILES_CHROMIUM", "NBFILES_TRIALS", "NBFILES_SEED"})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import functools
 import pickle
+import signal
 import ssl
 import threading
 import time
@@ -33,6 +34,12 @@ QUICK = Patience(
     total=3, slowest=1 << 40, answer=1, longest_wait=0.05, first_wait=0.01, most_wait=0.02, grace=0.5,
     looks=(0.0, 0.01, 0.02, 0.04), late_look=0.5,
 )  # fmt: skip
+
+
+def hear_ctrl_c() -> None:
+    """Have Ctrl-C arrive in a job in the background too, where a shell has it ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def key(*, bearer: bool = False) -> Credential:

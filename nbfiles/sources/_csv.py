@@ -94,7 +94,7 @@ def _pieces(table: Table, columns: list[Cells], options: dict[str, Any]) -> Iter
 def _columns(table: Table, options: dict[str, Any]) -> list[Cells] | None:
     """Return the cells of the index's levels and the columns; None if ``to_csv`` is as quick, or alone can do it."""
     frame, sep = table.frame, options["sep"]
-    if len(frame) < FEW_ROWS or not _is_fast(options):
+    if len(frame) < FEW_ROWS or not _is_fast(options) or not all(map(_is_native, frame.dtypes)):
         return None
     found: list[list[Cells] | None] = [index_cells(frame.index, sep)] if table.index else []
     for number in range(len(frame.columns)):
@@ -112,6 +112,11 @@ def _columns(table: Table, options: dict[str, Any]) -> list[Cells] | None:
             columns.append(_Run(frame.iloc[:, first:stop], {**options, "index": table.index and not place}))
         place += len(members)
     return columns if runs <= len(found) - found.count(None) else None
+
+
+def _is_native(dtype: Any) -> bool:
+    """Whether this machine's byte order is that of a column; of others pandas 2 cannot take a part."""
+    return bool(getattr(dtype, "isnative", True))
 
 
 def _is_fast(options: dict[str, Any]) -> bool:

@@ -12,6 +12,8 @@ from pathlib import Path
 # As under pytest: the folder of the tests is on the path, and this package is `faults`.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from workbench import hear_ctrl_c
+
 from faults.report import problems, table
 from faults.rows import ROWS
 from faults.trials import first_seed, run
@@ -25,6 +27,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="begin here; alone: this one trial")
     parser.add_argument("--out", type=Path, help="where the JSON lines go")
     options = parser.parse_args()
+    hear_ctrl_c()
     chosen = [ROWS[name] for name in options.rows or ROWS]
     asked = {each.name: _count(options.trials, each.full, each.ci, options.seed) for each in chosen}
     first = first_seed() if options.seed is None else options.seed

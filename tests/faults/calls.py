@@ -247,8 +247,6 @@ def doors() -> Iterator[Shell]:
 
     Something is uploaded through every door first, so that what stays open for the life of a process is open.
     """
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it in what it runs in the background
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     mine = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("ANTHROPIC_", "NBFILES_"))}
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         os.environ["NBFILES_LEDGER"] = f"{folder}/ledger.sqlite"
