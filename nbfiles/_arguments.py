@@ -141,7 +141,7 @@ def spelled_out(defaults: dict[str, Any]) -> Callable[[Callable[P, R]], Callable
         options = [
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in defaults.items()
         ]
-        verb.__signature__ = signature.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]
+        verb.__signature__ = signature.replace(parameters=[*kept, *options])  # type: ignore[attr-defined]  # inspect reads it
         return verb
 
     return spell
@@ -176,7 +176,7 @@ class Chosen:
             retry=given["retry"],
             fresh=given["fresh"],
         )
-        self._cluster = {"on": given["on"], "split": _size("split", given["split"]), "one": given["one"]}
+        self._cluster = {"on": given["on"], "split": _read("split", given["split"]), "one": given["one"]}
         progress = given["progress"]
         self.display: Any = progress if callable(progress) else observer(quiet=not progress)
 
@@ -268,16 +268,14 @@ def _option(key: str, value: Any) -> Any:
     return None if value is None else option.accept(value)
 
 
+def _read(key: str, value: Any) -> Any:
+    """Return a number: ``"7d"`` or ``"64MB"`` is read as the magic does."""
+    return _option(key, value) if isinstance(value, str) else value
+
+
 def _seconds(key: str, value: Any) -> Any:
-    """Return a length of time in seconds: a number is one already, ``"7d"`` is read as the magic does."""
-    if isinstance(value, timedelta):
-        return int(value.total_seconds())
-    return _option(key, value) if isinstance(value, str) else value
-
-
-def _size(key: str, value: Any) -> Any:
-    """Return bytes: a number is that already, ``"64MB"`` is read as the magic does."""
-    return _option(key, value) if isinstance(value, str) else value
+    """Return a length of time in seconds."""
+    return int(value.total_seconds()) if isinstance(value, timedelta) else _read(key, value)
 
 
 def _globs(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -288,8 +286,7 @@ def listing(filters: ListOptions) -> Listing:
     given = _checked(cast("dict[str, Any]", filters), LIST_DEFAULTS)
     if given["sort"] not in SORTS:
         raise InputError(f"cannot sort by {given['sort']!r}", f"There are {', '.join(SORTS)}.")
-    if isinstance(given["larger"], str):
-        given["larger"] = _option("larger", given["larger"])
+    given["larger"] = _read("larger", given["larger"])
     for key in ("older", "newer", "expiring"):
         given[key] = _seconds(key, given[key])
     return Listing(**given)

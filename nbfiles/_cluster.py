@@ -59,13 +59,8 @@ _CONNECT = 10  # seconds to a scheduler
 _GRACE = 0.5  # seconds for uploads that were stopped to end
 
 
-def spread(  # noqa: PLR0917
-    obj: Any,
-    request: Request,
-    session: Session,
-    on: Any = None,
-    split: int | None = None,
-    one: bool = False,  # noqa: FBT001, FBT002
+def spread(
+    obj: Any, request: Request, session: Session, *, on: Any = None, split: int | None = None, one: bool = False
 ) -> Spread | None:
     """Return `obj` as something that a cluster's workers send; None if it is sent from here.
 
@@ -450,7 +445,7 @@ class _Parts:
 def _client(on: Any) -> tuple[Any, bool]:
     """Return the cluster's client, and whether it is ours to close."""
     try:
-        import dask.dataframe  # noqa: F401
+        import dask.dataframe  # noqa: F401  # only to see that it is there
         from distributed import Client as Cluster
         from distributed import default_client
     except ImportError:

@@ -1,8 +1,7 @@
 """A command: what a magic line asks for, as frozen data, and how it is written as a line again.
 
 ``_grammar`` reads lines into commands. Here is what can be done with one without knowing the notebook: write it
-(`render`), give its Python values (`settle`), and check a name
-that an id may be bound to (`check_name`).
+(`render`), give its Python values (`settle`), and check a name that an id may be bound to (`check_name`).
 """
 
 from __future__ import annotations

@@ -172,10 +172,12 @@ def upload(command: Command, notebook: Notebook, cell: str | None = None) -> Fil
             return None
         if warnings and not command.options.get("quiet"):
             notebook.show(_receipt.warned(warnings))  # before anything is sent: there is still time to stop
-        return _send(command, session, parts, notes, notebook)
+        table, bound = _send(command, session, parts, notes, notebook)
     finally:
         for part in parts:
             part.close()
+    notebook.names.update(bound)  # last, and all in one step: an interrupt comes before it or does not divide it
+    return table
 
 
 def _cell_part(command: Command, notebook: Notebook, cell: str) -> _Part:
@@ -191,31 +193,26 @@ def _cell_part(command: Command, notebook: Notebook, cell: str) -> _Part:
 
 def _part(meaning: Meaning, command: Command, notebook: Notebook, session: Session) -> _Part:
     """Return one source, ready to be sent from here or from a cluster's workers."""
-    request = _request(command, meaning.value)
-    match meaning.kind:
-        case "file" | "folder" | "glob" | "notebook" | "cells":
-            value: Any = None
-        case "url":
-            value = meaning.value
-        case _:
-            value = notebook.evaluate(meaning.value)
+    request, kind = _request(command, meaning.value), meaning.kind
+    value = notebook.evaluate(meaning.value) if kind in {"name", "python"} else meaning.value
     cluster = {word: command.options[word] for word in ("on", "split", "one") if word in command.options}
     spread_ = spread(value, request, session, **cluster)
     if spread_ is not None:
         return _Part(meaning.target, spread=spread_)
-    match meaning.kind:
+    match kind:
         case "file":
-            return _Part(meaning.target, file(meaning.value, request))
+            made = file(value, request)
         case "folder":
-            return _Part(meaning.target, folder(meaning.value, request))
+            made = folder(value, request)
         case "glob":
-            return _Part(meaning.target, glob_(meaning.value, request))
+            made = glob_(value, request)
         case "notebook":
-            return _Part(meaning.target, notebook_file(notebook.path(), request))
+            made = notebook_file(notebook.path(), request)
         case "cells":
-            return _Part(meaning.target, cells(meaning.value, notebook.inputs(), request))
+            made = cells(value, notebook.inputs(), request)
         case _:
-            return _Part(meaning.target, payloads(value, request))
+            made = payloads(value, request)
+    return _Part(meaning.target, made)
 
 
 def _request(command: Command, label: str) -> Request:
@@ -251,8 +248,8 @@ def _how(command: Command, session: Session) -> How:
 
 def _send(
     command: Command, session: Session, parts: Sequence[_Part], notes: Sequence[str], notebook: Notebook
-) -> FileTable:
-    """Send the payloads of all parts at once; bind; show."""
+) -> tuple[FileTable, dict[str, Any]]:
+    """Send the payloads of all parts at once and show the receipt; return the table, and what the names get."""
     how = _how(command, session)
     sent = [payload for part in parts for payload in part.payloads]
     tasks = session.uploads(sent, how)
@@ -283,8 +280,7 @@ def _send(
     said: list[str | _receipt.Note] = [*notes, *session.ledger_notes()]
     said += [*_expired_before(session, outcomes), *_ends_soon(outcomes, bound)]
     display.finish(_done(outcomes, list(bound), seconds, said, local=session.local, chose_type=chose_type))
-    notebook.names.update(bound)  # last, and all in one step: an interrupt comes before it or does not divide it
-    return table
+    return table, bound
 
 
 def _ids_of(

@@ -11,6 +11,7 @@ import functools
 import inspect
 import os
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, Unpack, cast
@@ -36,6 +37,7 @@ from nbfiles._ids import ids_of
 from nbfiles._models import DeletedFile, FileId, FileMetadata
 from nbfiles._names import visible
 from nbfiles._options import PLACES
+from nbfiles._payload import Payloads
 from nbfiles._results import failure_of, listed, remember, row_of
 from nbfiles._rounds import awaiting, waiting
 from nbfiles._session import Outcome, Pages, Session, twice, walk
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
     from nbfiles._config import NbFiles
     from nbfiles._deletion import Plan
     from nbfiles._events import Observer
-    from nbfiles._payload import Payloads
     from nbfiles._rounds import Rounds
     from nbfiles._table import FileTable
     from nbfiles._tasks import Task
@@ -205,8 +206,8 @@ class Files:
         chosen = Chosen(self.session, options)
         source = await source if isinstance(source, Awaitable) else source
         if chosen.spreads(source):
-            return _single(self.session, await _spread_async(source, chosen, many=False))
-        with await _in_thread(lambda: chosen.payloads([source], many=False)) as made:
+            return _single(self.session, await _spread_async(self.session, source, chosen, many=False))
+        with await _in_thread(lambda: chosen.payloads([source], many=False), Payloads.close) as made:
             uploads = self.session.uploads(made.items, chosen.how)
             results = await _watched_async(
                 chosen.display, lambda watch: self.session.run_async(uploads, watch, chosen.how)
@@ -249,9 +250,9 @@ class Files:
         """Call `upload_many` while the running loop goes on; cancelling the task cancels the transfers."""
         chosen = Chosen(self.session, options)
         if chosen.spreads(sources):
-            return _table(self.session, await _spread_async(sources, chosen, many=True))
+            return _table(self.session, await _spread_async(self.session, sources, chosen, many=True))
         given = [await one if isinstance(one, Awaitable) else one for one in _as_list(sources)]
-        with await _in_thread(lambda: chosen.payloads(given, many=True)) as made:
+        with await _in_thread(lambda: chosen.payloads(given, many=True), Payloads.close) as made:
             uploads = self.session.uploads(made.items, chosen.how)
             results = await _watched_async(
                 chosen.display, lambda watch: self.session.run_async(uploads, watch, chosen.how)
@@ -700,18 +701,24 @@ def _spread(parts: Spread, chosen: Chosen, stop: threading.Event | None = None) 
         parts.close()
 
 
-async def _spread_async(source: Any, chosen: Chosen, *, many: bool) -> list[Outcome]:
+async def _spread_async(session: Session, source: Any, chosen: Chosen, *, many: bool) -> list[Outcome]:
     """Do the same while the running loop goes on; cancelling the task cancels the cluster's."""
-    stop = threading.Event()
+    stop, over = threading.Event(), threading.Event()
 
     def work() -> list[Outcome]:
-        parts = chosen.spread(source, many=many)
-        return [] if parts is None else _spread(parts, chosen, stop)
+        try:
+            parts = chosen.spread(source, many=many)
+            return [] if parts is None else _spread(parts, chosen, stop)
+        finally:
+            over.set()
 
     try:
-        return await asyncio.to_thread(work)
+        return await _in_thread(work, lambda _: None)
     except asyncio.CancelledError:
         stop.set()
+        until = time.monotonic() + session.patience.grace
+        while not over.is_set() and time.monotonic() < until:
+            await asyncio.sleep(0.005)
         raise
 
 
@@ -721,9 +728,9 @@ def _clear(display: Any) -> None:
         clear()
 
 
-async def _in_thread(make: Callable[[], Payloads]) -> Payloads:
-    """Make payloads on a thread; if the awaiting task is cancelled meanwhile, what is made is closed."""
-    made: Future[Payloads] = Future()
+async def _in_thread(make: Callable[[], T], drop: Callable[[T], object]) -> T:
+    """Make something on a thread; if the awaiting task is cancelled meanwhile, what is made is given to `drop`."""
+    made: Future[T] = Future()
 
     def work() -> None:
         try:
@@ -733,17 +740,12 @@ async def _in_thread(make: Callable[[], Payloads]) -> Payloads:
         else:
             made.set_result(result)
 
-    threading.Thread(target=work, name="nbfiles-encode", daemon=True).start()
+    threading.Thread(target=work, name="nbfiles-make", daemon=True).start()
     try:
         return await asyncio.shield(asyncio.wrap_future(made))
     except asyncio.CancelledError:
-        made.add_done_callback(_close_made)
+        made.add_done_callback(lambda made: made.exception() or drop(made.result()))
         raise
-
-
-def _close_made(made: Future[Payloads]) -> None:
-    if made.exception() is None:
-        made.result().close()
 
 
 # ---- the module's own face -----------------------------------------------------------------------------------------
@@ -797,7 +799,7 @@ def _verb(method: Callable[Concatenate[Files, P], R]) -> Callable[P, R]:
         return method(default(), *args, **kwargs)
 
     signature = inspect.signature(method)
-    verb.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    verb.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]  # inspect reads it
     return verb
 
 

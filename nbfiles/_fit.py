@@ -36,6 +36,7 @@ MOST_PIXELS = 8000  # on a side; larger images are refused
 MOST_PAGES, FEW_PAGES = 600, 100  # of a request; the second where the context is under 1M tokens
 CONTEXT = 200_000  # tokens, the smallest context window of the models that there are
 
+_PDF = "application/pdf"
 LOOKS = 200  # files of one call that are opened for this; of a folder of thousands the rest goes by size alone
 _SCAN = 1 << 22  # bytes of a PDF that are looked through: at the start and at the end, where page trees are
 RULE = (
@@ -78,13 +79,11 @@ def fit(payload: Payload, purpose: str = "auto", *, look: bool = True) -> Fit:
     name = visible(payload.name)
     if bare == "text/plain":
         return _text(name, payload.size, purpose)
-    if purpose == "container" or not look or not _is_near(payload):
+    if bare not in {*IMAGES, _PDF} or purpose == "container" or not look or not _is_near(payload):
         return Fit()
     try:
         with payload.open() as file:
-            if bare in IMAGES:
-                return _image(name, image_size(file))
-            return _pdf(name, file, payload.size) if bare == "application/pdf" else Fit()
+            return _pdf(name, file, payload.size) if bare == _PDF else _image(name, image_size(file))
     except Exception:  # noqa: BLE001  it is only an estimate: what is wrong with the file is said when it is sent
         return Fit()
 

@@ -73,7 +73,7 @@ class Here:
         try:
             if os.path.isdir(path):  # noqa: PTH112  Path would drop the trailing slash of "report.pdf/"
                 return "folder"
-            return "file" if os.path.exists(path) else None  # noqa: PTH110
+            return "file" if os.path.exists(path) else None  # noqa: PTH110  # never raises
         except (OSError, ValueError):
             return None
 

@@ -9,7 +9,7 @@ bytes (the Jupyter server, or the kernel itself where they come over the comm) c
        │ O_EXCL
     {token}.part     receiver   the bytes so far, and nothing but them
        ├─▶ {token}.done         beside .part: every byte is there
-       └─▶ {token}.failed       beside .part: no more will come; holds the reason
+       └─▶ {token}.failed       beside .part: no more will come; holds the reason, and is .reason until that is written
 
 The marks lie beside ``.part`` and do not replace it, because Windows renames no file that somebody reads. A claim is
 not renamed to ``.part`` either: the reader could take the ticket's JSON for data (seen once).
@@ -58,7 +58,6 @@ SPARE = 64 << 20  # bytes of the disk that are left free for everybody else
 POLL = 0.005  # seconds between two looks at a file that does not grow; 1 to 50 ms made no difference (measured)
 
 _MAX_TICKET = 4096  # bytes that are read of a ticket, which has about 50
-_NOTED = 0.2  # seconds in which a reason is written, unless the disk is full
 _MAX_REASON = 200  # bytes of a reason that are written and shown
 
 
@@ -202,13 +201,9 @@ class Ticket:
     @property
     def failure(self) -> str | None:
         """Why no more bytes will come, in a few words; None as long as they may."""
-        try:
-            reason, made = self._failed.read_bytes()[:_MAX_REASON], self._failed.stat().st_mtime
-        except FileNotFoundError:
+        if not self._failed.exists():
             return None
-        if not reason and time.time() - made < _NOTED:
-            return None  # it is being written
-        return visible(reason.decode(errors="replace")) or "it broke off"
+        return visible(self._failed.read_bytes()[:_MAX_REASON].decode(errors="replace")) or "it broke off"
 
     @property
     def read_out(self) -> bool:
@@ -427,25 +422,31 @@ class Arrival:
         if self.received != self.size:
             self.fail("its size is not what was announced")
             return False
-        return self._close(".done", b"")
+        if not self._close():
+            return False
+        write_new(path_of(self.folder, self.token, ".done"), b"")
+        return True
 
     def fail(self, reason: str) -> None:
         """Mark the landing as failed for `reason`, unless it has ended.
 
         Never raises: where even the mark cannot be written, the reader's idle limit tells.
         """
+        if not self._close():
+            return
+        note, mark = (path_of(self.folder, self.token, end) for end in (".reason", ".failed"))
+        with contextlib.suppress(OSError):  # a full disk: the mark alone has to do
+            write_new(note, reason.encode()[:_MAX_REASON])
         with contextlib.suppress(OSError):
-            self._close(".failed", reason.encode()[:_MAX_REASON])
+            note.rename(mark)  # so that nobody finds the mark without its reason
 
-    def _close(self, suffix: str, note: bytes) -> bool:
+    def _close(self) -> bool:
+        """End the landing; return whether there was one, and somebody still waits for it."""
         if self.handle < 0:
             return False
         handle, self.handle = self.handle, -1
         os.close(handle)
-        if not path_of(self.folder, self.token, ".part").exists():  # given up: leave nothing behind
-            return False
-        write_new(path_of(self.folder, self.token, suffix), note)
-        return True
+        return path_of(self.folder, self.token, ".part").exists()  # else it was given up: leave nothing behind
 
 
 def claim(token: str, folder: Path | None = None) -> Arrival | None:

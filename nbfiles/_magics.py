@@ -109,7 +109,8 @@ class FileMagics(Magics):
             if command.options.get("help"):
                 print(_page(command.magic))  # help is text, for a terminal too
                 return None
-            result = work(command)
+            hidden = (command.hidden or command.options.get("quiet")) and _would_be_shown()
+            result = work(command)  # whose end is to bind the names: what comes after may be interrupted, and too late
         except InputError as error:
             failure = _usage(error)
         except Error as error:
@@ -117,10 +118,9 @@ class FileMagics(Magics):
         except KeyboardInterrupt:
             # A new one, without the frames it went through: to render those of pandas takes IPython most of a second.
             failure = KeyboardInterrupt()
-            failure._render_traceback_ = lambda: ["KeyboardInterrupt: stopped"]  # type: ignore[attr-defined]
+            failure._render_traceback_ = lambda: ["KeyboardInterrupt: stopped"]  # type: ignore[attr-defined]  # IPython's hook
         else:
-            hidden = command.hidden or command.options.get("quiet")
-            return None if hidden and _would_be_shown() else result
+            return None if hidden else result
         raise failure from None
 
     def _notebook(self, local_ns: Mapping[str, Any] | None) -> Notebook:
@@ -153,7 +153,7 @@ def _path(shell: Any) -> str | None:
     for path in (shell.user_ns.get("__vsc_ipynb_file__"), os.getenv("JPY_SESSION_NAME")):
         if isinstance(path, str) and path.endswith(".ipynb"):
             here = os.path.basename(path)  # noqa: PTH119  the kernel stands in the notebook's folder
-            return path if os.path.isfile(path) else here if os.path.isfile(here) else None  # noqa: PTH113
+            return path if os.path.isfile(path) else here if os.path.isfile(here) else None  # noqa: PTH113  never raises
     return None
 
 

@@ -356,7 +356,7 @@ class NotebookBar(_Timed):
         if self._handle is None:
             from IPython.display import display
 
-            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython has no types
         else:
             self._handle.update(bundle, raw=True)
 

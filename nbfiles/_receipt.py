@@ -95,7 +95,7 @@ class Receipt:
     def _repr_html_(self) -> str:
         return self._drawn().html
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:  # noqa: ARG002  # IPython's
         """Return both forms at once; IPython chooses from them."""
         drawn = self._drawn()
         return {"text/plain": drawn.text, "text/html": drawn.html}

@@ -7,6 +7,7 @@ nothing: that is for the doors.
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -239,15 +240,15 @@ class Session:
         """Return the tasks that send `payloads`."""
         expires = expiry(how.expires)
         timeout = how.timeout if how.timeout is not None else self.config.timeout
-        account = self.account()
-        seen = account.alike(map(_like, payloads)) if self._reuses(how) else set()
+        account, reuses = self.account(), self._reuses(how)
+        seen = _Seen(account, payloads)
         return [
             Upload(
                 payload,
                 expires=expires,
                 timeout=timeout,
                 retry=how.retry,
-                reuse=_like(payload) in seen,
+                reuse=partial(seen, payload) if reuses else None,
                 hashed=self.config.ledger,
                 account=account,
             )
@@ -358,6 +359,24 @@ def twice(name: str, doubles: Sequence[str]) -> str:
     """Say that a file may be stored twice, and what to do about it."""
     ids = " ".join(visible(one) for one in doubles)
     return f"{visible(name)} may be stored twice: {ids} showed up late; if nobody else made it, %files delete {ids}"
+
+
+class _Seen:
+    """Whether a file is like one that was uploaded before: the first worker who wants to know asks for all `payloads`.
+
+    On a worker, since the ledger may be waited for, and nobody's event loop shall be held meanwhile.
+    """
+
+    def __init__(self, account: Account, payloads: Sequence[Payload]) -> None:
+        self._account, self._payloads = account, payloads
+        self._lock = threading.Lock()
+        self._found: set[tuple[str, str, int]] | None = None
+
+    def __call__(self, payload: Payload) -> bool:
+        with self._lock:
+            if self._found is None:
+                self._found = self._account.alike(map(_like, self._payloads))
+        return _like(payload) in self._found
 
 
 def _like(payload: Payload) -> tuple[str, str, int]:

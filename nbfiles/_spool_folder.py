@@ -23,7 +23,7 @@ from nbfiles._names import visible
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)  # 32 bytes as urlsafe base64 without padding
 STALE = 86_400.0  # seconds since its last change after which a file is nobody's, whatever locks say
 
-_LANDING = (".ticket", ".claim", ".part", ".done", ".failed")
+_LANDING = (".ticket", ".claim", ".part", ".done", ".reason", ".failed")
 _KERNEL = ".kernel"
 # O_BINARY and O_NOFOLLOW each exist on one side only; O_EXCL already refuses a link on the other.
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)

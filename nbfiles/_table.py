@@ -304,16 +304,16 @@ def _variable(value: str, record: Mapping[str, Any], now: datetime) -> Piece:
     return _render.element("s", shown) if over or str(record.get("status")) in _GONE else shown
 
 
-def _status(value: str, record: Mapping[str, Any], now: datetime) -> Piece:  # noqa: ARG001
+def _status(value: str, record: Mapping[str, Any], now: datetime) -> Piece:  # noqa: ARG001  # as all of them
     tone = "bad" if value == "failed" else "" if value == "uploaded" else "dim"
     return _render.element("span", value, cls=tone)
 
 
 _DRAWN: dict[str, Callable[[str, Mapping[str, Any], datetime], Piece]] = {
     "variable": _variable,
-    "filename": lambda value, record, now: _render.name(value),  # noqa: ARG005
-    "mime_type": lambda value, record, now: _render.word(value),  # noqa: ARG005
-    "id": lambda value, record, now: _render.ident(value),  # noqa: ARG005
-    "block": lambda value, record, now: _render.blocks(value),  # noqa: ARG005
+    "filename": lambda value, record, now: _render.name(value),  # noqa: ARG005  # likewise
+    "mime_type": lambda value, record, now: _render.word(value),  # noqa: ARG005  # likewise
+    "id": lambda value, record, now: _render.ident(value),  # noqa: ARG005  # likewise
+    "block": lambda value, record, now: _render.blocks(value),  # noqa: ARG005  # likewise
     "status": _status,
 }

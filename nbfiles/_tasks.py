@@ -152,9 +152,9 @@ class Upload:
         Seconds in all.
     retry : bool, default True
         False: the file is sent at most once, whatever happens before or after the first byte.
-    reuse : bool, default False
-        Whether a file that the account knows to be the same is taken instead, if the server still has it; the payload
-        is hashed before it is sent then.
+    reuse : callable or None, default None
+        Asked once, on the worker: whether a file that the account knows to be the same is taken instead, if the server
+        still has it; the payload is hashed before it is sent then. None: no.
     hashed : bool, default True
         Whether the file is hashed while it is sent, if its digest is not known: nobody needs it without a ledger.
     account : Account or None, default None
@@ -179,7 +179,7 @@ class Upload:
         expires: int | None = None,
         timeout: float | None = None,
         retry: bool = True,
-        reuse: bool = False,
+        reuse: Callable[[], bool] | None = None,
         hashed: bool = True,
         account: Account | None = None,
     ) -> None:
@@ -201,7 +201,8 @@ class Upload:
 
     def attempt(self, client: Client, turn: Turn) -> FileMetadata:
         """Send the whole file once, and see what became of it."""
-        if self._reuse and turn.attempt == 1 and (known := self._known(client, turn)) is not None:
+        again = self._reuse is not None and turn.attempt == 1 and self._reuse()
+        if again and (known := self._known(client, turn)) is not None:
             self.reused = True
             return known
         self._sent = self._whole = False

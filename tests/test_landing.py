@@ -15,11 +15,12 @@ import time
 
 import pytest
 
+from nbfiles import _landing
 from nbfiles._errors import SourceError
 from nbfiles._landing import SPARE, Landing, claim
 from nbfiles._lock import FileLock
 from nbfiles._payload import CHUNK, Payload
-from nbfiles._spool_folder import TOKEN, spool_folder, sweep
+from nbfiles._spool_folder import TOKEN, spool_folder, sweep, write_new
 
 LATE = 5.0  # seconds after which a wait counts as a hang
 
@@ -415,7 +416,7 @@ def test_sweep(landing):
     """What nobody has touched for a day goes when the next kernel starts; younger and foreign files stay."""
     old, new = "A" * 43, "B" * 43
     for token in (old, new):
-        for suffix in (".ticket", ".claim", ".part", ".done", ".failed"):
+        for suffix in (".ticket", ".claim", ".part", ".done", ".reason", ".failed"):
             (landing.folder / f"{token}{suffix}").touch()
     for foreign in ("notes.part", f"{old}.csv", old):
         (landing.folder / foreign).touch()
@@ -423,7 +424,7 @@ def test_sweep(landing):
     for path in landing.folder.iterdir():
         if new not in path.name:
             os.utime(path, (day_ago, day_ago))
-    assert 5 == sweep(landing.folder)
+    assert 6 == sweep(landing.folder)
     assert [old, f"{old}.csv"] == sorted(path.name for path in landing.folder.glob(f"{old}*"))
     assert (landing.folder / "notes.part").exists()
     assert 5 == len(list(landing.folder.glob(f"{new}.*")))
@@ -476,3 +477,24 @@ def test_knows_no_web_server():
     code += "; print(sorted(heavy & set(sys.modules)), end='')"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "[]" == ran.stdout
+
+
+def test_a_mark_has_its_reason(landing, monkeypatch):
+    """Whoever finds that a landing failed finds why, and on a full disk at least that it did."""
+    for disk_is_full in (False, True):
+        ticket = landing.ticket(3)
+        arrival = claim(ticket.token, landing.folder)
+        seen = []
+
+        def write(path, data, *, full=disk_is_full, ticket=ticket, seen=seen):
+            seen.append(ticket.failure)
+            write_new(path, b"" if full else data)
+            seen.append(ticket.failure)
+            if full:
+                raise OSError(errno.ENOSPC, "full")
+
+        monkeypatch.setattr(_landing, "write_new", write)
+        arrival.fail("the browser broke off")
+        monkeypatch.undo()
+        assert [None, None] == seen
+        assert ("it broke off" if disk_is_full else "the browser broke off") == ticket.failure

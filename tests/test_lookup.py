@@ -34,6 +34,8 @@ def seen(account, *scripts, listing=lists_all, payload=None, **options):
     """Upload one small PDF; give the server, the result, and the task as it was at the end."""
     made = []
     original = Upload.close
+    reuse = options.pop("reuse", False)
+    options["reuse"] = lambda: reuse
 
     def close(task):
         made.append(task)

@@ -18,6 +18,7 @@ from traitlets.config import Config
 import nbfiles
 from nbfiles import FileId, FileTable
 from nbfiles._local_process import LOCAL
+from nbfiles._payload import Payloads
 from nbfiles.local import add_generated
 
 WEEK = 604_800
@@ -278,6 +279,20 @@ def test_an_api_error_can_be_caught_by_its_name(shell, monkeypatch):
     ran = shell.run("%upload df as x")
     assert ran.printed.splitlines() == [str(ran.error)]
     assert "x" not in shell.names
+
+
+def test_ctrl_c_when_all_is_sent_binds_nothing(shell, monkeypatch):
+    """Until a line is over but for its name, Ctrl-C leaves the name what it was."""
+    close = Payloads.close
+
+    def interrupted(payloads):
+        close(payloads)
+        raise KeyboardInterrupt
+
+    shell.names["x"] = "old"
+    monkeypatch.setattr(Payloads, "close", interrupted)
+    ran = shell.run("%upload df as x")
+    assert ("old", KeyboardInterrupt) == (shell.names["x"], type(ran.error))
 
 
 # ---- help, dry run, settings ---------------------------------------------------------------------------------------

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import os
 import sqlite3
+import threading
 import warnings
 
 import nbformat
@@ -18,6 +20,7 @@ from workbench import QUICK
 
 import nbfiles
 from nbfiles import _files
+from nbfiles._ledger import Account
 
 NO = {"type": "error", "error": {"type": "api_error", "message": "no"}}
 
@@ -300,3 +303,17 @@ def test_pending_after_a_kernel_was_killed(tmp_path):
             assert 1 == len(list((tmp_path / "kernel").glob("*.lock")))  # the living kernel's own
     with sqlite3.connect(tmp_path / "kernel" / "ledger.sqlite") as ledger:
         assert [("ok",)] == ledger.execute("PRAGMA integrity_check").fetchall()
+
+
+def test_what_is_known_is_asked_once_and_on_a_worker(local_api, tmp_path, monkeypatch):
+    """However many files there are, the ledger is asked once which are like earlier ones, and holds up no caller."""
+    asked = []
+    ask = Account.alike
+    monkeypatch.setattr(Account, "alike", lambda *given: asked.append(threading.current_thread().name) or ask(*given))
+    files = nbfiles.Files(base_url=local_api.base_url, api_key=local_api.api_key)
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_bytes(b"hello")
+    asyncio.run(files.upload_many_async([tmp_path / f"{number}.txt" for number in range(5)]))
+    (name,) = asked
+    assert name.startswith("nbfiles-")
+    assert {"reused"} == set(files.upload_many(tmp_path, include="*.txt")["status"])

@@ -18,7 +18,7 @@ def add_generated(
     name: str,
     data: bytes,
     mime_type: str | None = None,
-    dir: str | os.PathLike[str] | None = None,  # noqa: A002
+    dir: str | os.PathLike[str] | None = None,  # noqa: A002  # the command line's word
 ) -> str:
     r"""Put a file into the local Files API as if code execution had made it, so that it can be downloaded.
 

@@ -361,7 +361,7 @@ class Store:
 
     def _select(self, rest: str, values: Sequence[Any]) -> list[StoredFile]:
         with self._read_lock:
-            rows = self._reader.execute(f"SELECT {_COLUMNS} FROM files {rest}", values).fetchall()  # noqa: S608
+            rows = self._reader.execute(f"SELECT {_COLUMNS} FROM files {rest}", values).fetchall()  # noqa: S608  # values are bound
         return [StoredFile.of_row(row) for row in rows]
 
     # Sweeping

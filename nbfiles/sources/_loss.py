@@ -187,7 +187,7 @@ def header(name: object) -> str:
     """Return a column's name as a text format writes it; nothing for a name that is missing."""
     import pandas as pd
 
-    return "" if pd.isna(name) is True else str(name)  # type: ignore[call-overload]
+    return "" if pd.isna(name) is True else str(name)  # type: ignore[call-overload]  # a name may be anything
 
 
 def names_of(frame: pd.DataFrame) -> Column:

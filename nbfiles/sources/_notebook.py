@@ -51,7 +51,7 @@ def notebook_file(path: str | None, request: Request) -> Payloads:
             f"{visible(payload.name)} holds what looks like an API key",
             "Take it out of the cell or its output, and save; by its path the file is sent as it is.",
         )
-    payload.notes = (f"{payload.name} as it was saved at {saved:%H:%M:%S on %d %b %Y}",)
+    payload.notes = (f"{visible(payload.name)} as it was saved at {saved:%H:%M:%S on %d %b %Y}",)
     return Payloads([payload], many=False)
 
 

@@ -180,7 +180,7 @@ class _Store:
             if anew:
                 self.fs.invalidate_cache(path)
             info: Mapping[str, Any] = self.fs.info(path)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # likewise
             failure = _unreadable(self.shown(path), error)
         else:
             if info.get("type") != "directory":
@@ -196,7 +196,7 @@ class _Store:
         """Return relative path, path and info of each file that is meant, sorted, and who kept what back."""
         try:
             found = self.fs.glob(path, detail=True) if pattern else self.fs.find(path, detail=True)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # likewise
             failure = _unreadable(self._shown, error)
         else:
             parts = path.strip("/").split("/")
@@ -244,7 +244,7 @@ class _Store:
                         refuse_larger(name, size)
             except Error:
                 raise
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001  # likewise
                 failure = _unreadable(self.shown(path), error)
             else:
                 return spool.payload(name=name, source=self.shown(path), **request.mime)
@@ -271,7 +271,7 @@ class _Reader(io.RawIOBase):
         try:
             # No cache of its own: it would hold what has been sent already.
             self._file = store.fs.open(path, "rb", block_size=block, cache_type="none")
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # likewise
             failure = _unreadable(store.shown(path), error)
         else:
             return
@@ -289,7 +289,7 @@ class _Reader(io.RawIOBase):
     def _next(self) -> bytes:
         try:
             return bytes(self._file.read(self._block))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # likewise
             failure = _unreadable(self._store.shown(self._path), error)
         raise failure
 

@@ -130,8 +130,8 @@ def interrupted(trial: Trial) -> str:
             assert new in server or (new, ran.status) == ("old", "")
             return f"{name}: done" if ran.status else "ipykernel lost its reply"
         assert ("error", "KeyboardInterrupt: ") == (ran.status, ran.error), ran.traceback
-        if name == "bind" and new in server:  # the line was over, and IPython not
-            return f"{name}: done, then stopped"
+        if "stopped" not in ran.traceback and new in server:  # it hit IPython, when the line was over
+            return f"{name}: done"
         assert "old" == new
         assert seconds <= 1.0, f"{seconds:.2f} s"
         known = kernel.do(f"account = {ACCOUNT}\n(len(account.pending()), account.taken({stored!r}))").value

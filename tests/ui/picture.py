@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hands import Hands
 from lab import DARK, LIGHT, NOTEBOOKS, Lab, OpenNotebook, chromium, lab_server, local_environment
+from upstream import throttle
 
 UPLOAD = "%upload data/huckleberry-finn-page-29.pdf"
 PICTURES = NOTEBOOKS / "pictures"
@@ -45,10 +46,7 @@ def take_widget(lab: Lab, folder: Path) -> None:
         widget = notebook.page.locator(".nbf-up")
         Hands(widget).drop(data / "huckleberry-finn-page-29.pdf", data / "china.jpg", data / "penguins.csv", film)
         widget.locator(".nbf-row .bound .var").nth(2).wait_for()
-        session = notebook.page.context.new_cdp_session(notebook.page)
-        session.send("Network.enable")
-        limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": SPEED}
-        session.send("Network.emulateNetworkConditions", limits)
+        throttle(notebook, SPEED)
         Hands(widget).drop(scans)
         widget.get_by_text("left").wait_for()
         notebook.page.wait_for_timeout(2000)

@@ -12,7 +12,7 @@ import pytest
 from hands import Hands
 from lab import sha256, stored
 from playwright.sync_api import expect
-from upstream import slow, spooled
+from upstream import spooled, throttle
 from widget import held, lines, notices, show, start, until_ended, until_said
 
 if TYPE_CHECKING:
@@ -153,11 +153,11 @@ def test_many_files_keep_the_order_in_which_they_were_chosen(
     """Twelve at once, then another and the first again while those run: ids are bound in that order, not as done."""
     hands = at("many")
     small = write(tmp_path, **{name: 1000 + number for number, name in enumerate("lkjihgfedcba")})
-    slow(notebook, 20_000_000)
+    throttle(notebook, 20_000_000)
     hands.choose(big, *small[:11])
     hands.drop(small[11], small[0])
     assert not lines(hands.widget)[0].ended
-    slow(notebook, 0)
+    throttle(notebook, 0)
     chosen = [big, *small, small[0]]
     shown = until_ended(hands.widget, 14)
     assert [path.name for path in chosen] == [line.name for line in shown]

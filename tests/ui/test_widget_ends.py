@@ -11,7 +11,7 @@ import psutil
 import pytest
 from hands import Hands
 from lab import Lab, lab_server, sha256, wait_until_served
-from upstream import Upstream, globally, lose, slow, spooled, uncaught
+from upstream import Upstream, globally, lose, spooled, throttle, uncaught
 from widget import lines, notices, show, until_ended, until_said
 from workbench import becomes
 
@@ -45,13 +45,13 @@ def small(tmp_path: Path) -> Path:
 
 def hold_back(notebook: OpenNotebook) -> None:
     """See that a large file does not come whole to the kernel for a while, by either lane."""
-    slow(notebook, 1_000_000)
+    throttle(notebook, 1_000_000)
     lose(notebook, "in", '"kind": "ack"')
 
 
 def let_go_on(notebook: OpenNotebook) -> None:
     """End what `hold_back` began."""
-    slow(notebook, 0)
+    throttle(notebook, 0)
     notebook.page.evaluate("window.toLose = 0")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 from playwright.sync_api import expect
-from upstream import spooled
+from upstream import spooled, throttle
 from widget import held, html_of, lines, save, show, start, until_ended, until_said
 
 if TYPE_CHECKING:
@@ -32,18 +32,10 @@ def csv(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def slow(tmp_path: Path) -> Path:
-    """A file that takes some seconds when the page is `throttled`."""
+    """A file that takes some seconds when the page is throttled."""
     path = tmp_path / "slow.bin"
     path.write_bytes(os.urandom(3_000_000))
     return path
-
-
-def throttled(page: Page, rate: int) -> None:
-    """Have the page send so many bytes in a second; -1: as fast as it can."""
-    network = page.context.new_cdp_session(page)
-    network.send("Network.enable")
-    limits = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": rate}
-    network.send("Network.emulateNetworkConditions", limits)
 
 
 def stand_ins(place: Locator | Page) -> Locator:
@@ -73,7 +65,7 @@ def test_a_widget_drawn_again_shows_the_same(lab: Lab, csv: Path, slow: Path) ->
     """Views that come and go in mid-upload show the same rows, and the upload goes on behind them."""
     notebook, first, hands = show(lab, "shared = nbfiles.UploadWidget(bind='shared_ids')\nshared", "# again\nshared")
     page = notebook.page
-    throttled(page, 1_000_000)
+    throttle(notebook, 1_000_000)
     hands.drop(csv, slow)
     until_said(first, "kB/s")
     before = notebook.cell("# again").locator(".nbf-up").element_handle()
@@ -106,12 +98,12 @@ def test_a_page_loaded_anew_shows_what_became_of_the_files(lab: Lab, csv: Path, 
     hands.drop(csv)
     (done,) = until_ended(widget, 1)
     save(lab, notebook)
-    throttled(page, 500_000)
+    throttle(notebook, 500_000)
     hands.drop(slow)
     until_said(widget, "kB/s")
     page.reload()
     page.wait_for_function(LIVE)
-    throttled(page, -1)
+    throttle(notebook, 0)
     first, second = until_ended(widget, 2)
     assert (done.name, done.id) == (first.name, first.id)
     assert ("slow.bin", "", True) == (second.name, second.id, second.failed)

@@ -141,7 +141,7 @@ def lose(notebook: OpenNotebook, way: str, mark: str, count: int = 1000, least: 
     notebook.page.evaluate(LOSE, [way, mark, count, least])
 
 
-def slow(notebook: OpenNotebook, rate: int = SLOW) -> None:
+def throttle(notebook: OpenNotebook, rate: int = SLOW) -> None:
     """Let the page send so many bytes a second over HTTP; 0 lifts the limit."""
     session = notebook.page.context.new_cdp_session(notebook.page)
     session.send("Network.enable")
