@@ -427,7 +427,7 @@ def test_sweep(landing):
     assert 6 == sweep(landing.folder)
     assert [old, f"{old}.csv"] == sorted(path.name for path in landing.folder.glob(f"{old}*"))
     assert (landing.folder / "notes.part").exists()
-    assert 5 == len(list(landing.folder.glob(f"{new}.*")))
+    assert 6 == len(list(landing.folder.glob(f"{new}.*")))
 
 
 def test_starting_sweeps(tmp_path):
