@@ -56,7 +56,7 @@ def lab(server: Server, browser: Browser) -> Lab:
 @pytest.fixture(scope="module")
 def lab_without_extension(server: Server, browser: Browser) -> Lab:
     """The same, and the server has no nbfiles extension: bytes have to take the notebook's own connection."""
-    return Lab(*server("lab", extension=False), browser)
+    return Lab(*server("lab", extension=False), browser, extension=False)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def front(request: pytest.FixtureRequest) -> Lab:
 @pytest.fixture(scope="module")
 def notebook7_without_extension(server: Server, browser: Browser) -> Lab:
     """A Notebook 7 whose server has no nbfiles extension."""
-    return Lab(*server("notebook", extension=False), browser)
+    return Lab(*server("notebook", extension=False), browser, extension=False)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from nbfiles.local._store import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Error, Locator, Page
+    from playwright.sync_api import Browser, CDPSession, Error, Locator, Page
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 AXE = Path(__file__).parents[1] / "js" / "node_modules" / "axe-core" / "axe.min.js"
@@ -155,11 +156,14 @@ class Lab:
     root : Path
         The folder it serves.
     browser : Browser
+    extension : bool
+        Whether its server has the extension of nbfiles.
     """
 
     url: str
     root: Path
     browser: Browser
+    extension: bool = True
 
     def open(self, name: str, *, scale: float = 1) -> OpenNotebook:
         """Open the notebook `name` of the root in a new page, in the light theme, and wait until its kernel is idle."""
@@ -204,6 +208,11 @@ class OpenNotebook:
 
     page: Page
     errors: list[str] = field(default_factory=list)
+
+    @cached_property
+    def devtools(self) -> CDPSession:
+        """What the browser's own tools can do with the page. What one session has set, another does not take back."""
+        return self.page.context.new_cdp_session(self.page)
 
     def note_console(self, message: Any) -> None:
         """Keep `message` if it is an error."""

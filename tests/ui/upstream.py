@@ -143,10 +143,9 @@ def lose(notebook: OpenNotebook, way: str, mark: str, count: int = 1000, least: 
 
 def throttle(notebook: OpenNotebook, rate: int = SLOW) -> None:
     """Let the page send so many bytes a second over HTTP; 0 lifts the limit."""
-    session = notebook.page.context.new_cdp_session(notebook.page)
-    session.send("Network.enable")
+    notebook.devtools.send("Network.enable")
     limits = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": rate or -1}
-    session.send("Network.emulateNetworkConditions", {"offline": False, **limits})
+    notebook.devtools.send("Network.emulateNetworkConditions", {"offline": False, **limits})
 
 
 def uncaught(notebook: OpenNotebook) -> list[str]:
