@@ -9,25 +9,22 @@ beside it.
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote, urlsplit
-from urllib.request import getproxies
 
 import httpx
 
 from nbfiles._answers import api_error, http_date, parse_json
-from nbfiles._config import ANSWER_TIMEOUT, CONNECT_TIMEOUT, STALL_TIMEOUT, Place, is_loopback
+from nbfiles._config import ANSWER_TIMEOUT, CONNECT_TIMEOUT, STALL_TIMEOUT, Place
+from nbfiles._connection import HTTP_LOG, connect
 from nbfiles._errors import CertificateError, ConnectionFailedError, Error, InputError, NotFoundError, ResponseError
 from nbfiles._models import DeletedFile, FileMetadata, Page
 from nbfiles._names import visible
-from nbfiles._tls import ssl_context
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +37,6 @@ FILES_BETA = "files-api-2025-04-14"
 LARGEST_ANSWER = 32 << 20  # bytes; 1000 files of a full page are below 1 MiB
 LARGEST_PAGE = 1000
 _PIECE = 1 << 20  # bytes of a download at a time
-_HTTP_LOG = logging.getLogger("httpcore.http11")  # the one of httpcore's loggers that quotes what a server sent
 
 Trace = Callable[[str, Mapping[str, Any]], None]
 
@@ -132,9 +128,6 @@ class Gate(Protocol):
 class Client:
     """The five verbs, on one connection that is kept warm. One thread may use it at a time.
 
-    It stands on an ``httpx`` transport: ``httpx.Client`` above it costs as much again for each small file (measured),
-    and its redirects, cookies and authentication flows are what must not be here.
-
     Parameters
     ----------
     place : Place
@@ -162,14 +155,10 @@ class Client:
         self.gate: Gate | None = None
         self._date = ""
         self._trace = trace
-        self._extensions: dict[str, Any] = {"timeout": _TIMEOUT, "trace": self._told}
-        if _is_plain(place):
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the system's take a while to read
-        else:
-            context = ssl_context(place.ca_bundle, os.getenv("SSL_CERT_FILE", ""), os.getenv("SSL_CERT_DIR", ""))
         try:
-            self._host = httpx.URL(place.base_url).netloc.decode("ascii")
-            self._transport = _transport(place, context)
+            self._connection = connect(place, self._told)
+        except InputError:
+            raise
         except (httpx.InvalidURL, ValueError, ImportError):
             pass  # the text of either may hold a proxy's password
         else:
@@ -181,7 +170,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connection."""
-        self._transport.close()
+        self._connection.close()
 
     @property
     def date(self) -> datetime | None:
@@ -195,7 +184,7 @@ class Client:
         """
         if self._trace is not None:
             self._trace(step, info)
-        if step.endswith(("response_headers.complete", ".failed")) and _HTTP_LOG.isEnabledFor(logging.DEBUG):
+        if step.endswith(("response_headers.complete", ".failed")) and HTTP_LOG.isEnabledFor(logging.DEBUG):
             for name, value in info.items():
                 shown = repr(value)
                 hidden = self._credential.secret.hide(shown)
@@ -273,12 +262,11 @@ class Client:
         failure: Error | None = None
         response: httpx.Response | None = None
         try:
-            response = self._transport.handle_request(self._request(call, body))
+            response = self._connection.send(call.method, call.path, call.params, partial(self._headers, call), body)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ssl.SSLError, OSError) as error:
             failure = self._unreached(error)
         if response is None:
             raise failure or ConnectionFailedError(f"{self._who} did not answer")
-        response.extensions.pop("reason_phrase", None)  # a server's own words, which `repr` of the response repeats
         self._date = response.headers.get("date", "")
         if response.status_code == 200:
             return response
@@ -290,24 +278,10 @@ class Client:
             self.gate.refused(refusal)
         raise refusal
 
-    def _request(self, call: Call, body: Iterator[bytes] | None) -> httpx.Request:
-        """Make the request of `call`; the key goes in here, and nowhere before."""
-        headers = [
-            ("host", self._host),
-            ("accept-encoding", "gzip, deflate"),
-            ("user-agent", "nbfiles"),
-            *call.headers.items(),
-            self._credential.header(),
-        ]
-        if "accept-encoding" in call.headers:
-            del headers[1]
-        return httpx.Request(
-            call.method,
-            _url(self._place.base_url, call.path, call.params),
-            headers=headers,
-            stream=httpx.ByteStream(b"") if body is None else _Body(body),
-            extensions=self._extensions,
-        )
+    def _headers(self, call: Call) -> list[tuple[str, str]]:
+        """Return the headers of `call`; the key goes in here, and nowhere before."""
+        general = {"host": self._connection.host, "accept-encoding": "gzip, deflate", "user-agent": "nbfiles"}
+        return [*{**general, **call.headers}.items(), self._credential.header()]
 
     def _refusal(self, response: httpx.Response) -> Error:
         """Return the error that an answer other than 200 means; its status counts even if its body breaks off."""
@@ -362,58 +336,6 @@ class Client:
             case httpx.RemoteProtocolError() | httpx.DecodingError():
                 return ConnectionFailedError(f"{host} broke off its answer", way_out)
         return ConnectionFailedError(f"the connection to {host} broke", way_out)
-
-
-class _Body(httpx.SyncByteStream):
-    """The pieces of a body, as httpx wants them."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._pieces
-
-
-class _Proxied(httpx.BaseTransport):
-    """The way to wherever the environment's proxies, and its exceptions from them, say: httpx reads them."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._client = httpx.Client(verify=context, limits=_LIMITS, follow_redirects=False)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send `request` as it is."""
-        return self._client.send(request, stream=True)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
-
-
-# One connection: a worker sends one file after another over it, warm.
-_LIMITS = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=60)
-_TIMEOUT = httpx.Timeout(CONNECT_TIMEOUT, write=STALL_TIMEOUT, read=ANSWER_TIMEOUT).as_dict()
-# To this machine the kernel need not be asked so often; elsewhere it knows best how much to hold (measured).
-_LOCAL_OPTIONS = ((socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20),)
-
-
-def _is_plain(place: Place) -> bool:
-    return place.base_url.startswith("http:")
-
-
-def _transport(place: Place, context: ssl.SSLContext) -> httpx.BaseTransport:
-    """Return the way to `place`. Loopback goes round every proxy."""
-    if is_loopback(urlsplit(place.base_url).hostname):
-        options = _LOCAL_OPTIONS if _is_plain(place) else None
-        return httpx.HTTPTransport(verify=context, limits=_LIMITS, socket_options=options)
-    if getproxies().keys() & {"http", "https", "all"}:
-        return _Proxied(context)
-    return httpx.HTTPTransport(verify=context, limits=_LIMITS)
-
-
-@lru_cache(maxsize=64)
-def _url(base_url: str, path: str, params: tuple[tuple[str, str], ...]) -> httpx.URL:
-    """Return the address of a request. All uploads have the same, and to parse it takes longer than to use it."""
-    return httpx.URL(base_url + path, params=params)
 
 
 def _certificate_problem(error: BaseException | None) -> str:

@@ -12,7 +12,7 @@ import pytest
 from doubles import Proxy, Server, answers, metadata, says, silent, silent_after_the_head
 from workbench import CANARY, big, bundle, client, keeps_the_secret, key, tls, where
 
-from nbfiles import _client
+from nbfiles import _client, _connection
 from nbfiles._client import Client
 from nbfiles._errors import (
     AuthenticationError,
@@ -33,7 +33,7 @@ def no_proxies(monkeypatch):
         monkeypatch.delenv(name.lower(), raising=False)
     for name in ("CONNECT_TIMEOUT", "STALL_TIMEOUT", "ANSWER_TIMEOUT"):
         monkeypatch.setattr(_client, name, 0.3)
-    monkeypatch.setattr(_client, "_TIMEOUT", dict.fromkeys(("connect", "read", "write", "pool"), 0.3), raising=False)
+    monkeypatch.setattr(_connection, "TIMEOUT", dict.fromkeys(("connect", "read", "write", "pool"), 0.3))
 
 
 def fails(one: Client) -> Error:

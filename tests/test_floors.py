@@ -23,7 +23,7 @@ FLOORS = {
     "_config": 3, "_credentials": 3, "_lock": 3, "_loop": 3, "_payload": 3, "_here": 3, "_resolve": 3, "_listing": 3,
     "_arrival": 3, "_ids": 3, "_reading": 3, "_pace": 3, "_bucket": 3, "_tls": 3, "_spool_folder": 3.5, "_fit": 3.5,
     "sources": 4, "_landing": 4, "_ledger": 4, "_lookup": 4, "_multipart": 4, "_answers": 4, "_local_process": 4,
-    "_client": 5, "_tasks": 5, "_gate": 5,
+    "_connection": 4, "_client": 5, "_tasks": 5, "_gate": 5,
     "_watched": 5.5,
     "_transfer": 6,
     "_table": 7, "_accessor": 7, "_progress": 7, "_receipt": 7, "_session": 7,
@@ -39,7 +39,8 @@ FLOORS = {
 }  # fmt: skip
 OTHER_PROCESSES, THEIR_CEILING = {"local", "server"}, 4
 BORDERS = {
-    "httpx": {"_client"},
+    "httpx": {"_client", "_connection"},
+    "httpcore": {"_connection"},
     "IPython": {"_magics", "_progress", "widget"},
     "tornado": {"server"},
     "starlette": {"local"},

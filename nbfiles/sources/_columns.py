@@ -248,16 +248,15 @@ def has_big_whole(column: Column) -> bool:
 
 def has_empty_and_missing(column: Column) -> bool:
     """Whether it holds both empty strings and missing values."""
-    if column.kind != "U" and not column.holds(str):
-        return False
-    if not column.values.isna().any():
-        return False
     if column.kind == "U":
-        return bool((column.plain == "").any())
+        return bool(column.values.isna().any()) and bool((column.plain == "").any())
+    if not column.holds(str):
+        return False
     try:
-        return bool(column.plain.isin([""]).any())
+        empty = bool(column.plain.isin([""]).any())
     except TypeError:  # a list or another value without a hash
-        return any(text == "" for text in column.texts())
+        empty = any(text == "" for text in column.texts())
+    return empty and bool(column.values.isna().any())
 
 
 def has_text(found: Callable[[str], bool]) -> Question:

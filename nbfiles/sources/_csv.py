@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbfiles._errors import InputError
 from nbfiles._names import visible
-from nbfiles.sources._csv_cells import cells_of, index_cells
-from nbfiles.sources._csv_texts import MEMBERS, joined, lines_of
+from nbfiles.sources._csv_cells import Texts, cells_of, index_cells
+from nbfiles.sources._csv_texts import MEMBERS, QUOTE, holds, joined, lines_of, quoted
 from nbfiles.sources._csv_times import fineness
 
 if TYPE_CHECKING:
@@ -88,17 +88,26 @@ def _pieces(table: Table, columns: list[Cells], options: dict[str, Any]) -> Iter
         step = min(max(_MORE * step, _LEAST), _MOST)
     for start in range(0, rows, step):
         stop = min(rows, start + step)
-        yield from joined([cells(start, stop) for cells in columns], sep, missing, end)
+        chunk, bare = [], True
+        for cells in columns:
+            texts = cells(start, stop)
+            if isinstance(cells, Texts):
+                raw, texts = texts, quoted(texts, sep)
+                bare &= texts is raw
+            elif isinstance(cells, _Run):
+                bare &= not holds(texts, QUOTE + sep)
+            chunk.append(texts)
+        yield from joined(chunk, sep, missing, end, bare=bare)
 
 
 def _columns(table: Table, options: dict[str, Any]) -> list[Cells] | None:
     """Return the cells of the index's levels and the columns; None if ``to_csv`` is as quick, or alone can do it."""
-    frame, sep = table.frame, options["sep"]
+    frame = table.frame
     if len(frame) < FEW_ROWS or not _is_fast(options) or not all(map(_is_native, frame.dtypes)):
         return None
-    found: list[list[Cells] | None] = [index_cells(frame.index, sep)] if table.index else []
+    found: list[list[Cells] | None] = [index_cells(frame.index)] if table.index else []
     for number in range(len(frame.columns)):
-        cells = cells_of(frame.iloc[:, number], sep)
+        cells = cells_of(frame.iloc[:, number])
         found.append(None if cells is None else [cells])
     columns: list[Cells] = []
     place = runs = 0
@@ -116,7 +125,9 @@ def _columns(table: Table, options: dict[str, Any]) -> list[Cells] | None:
 
 def _is_native(dtype: Any) -> bool:
     """Whether this machine's byte order is that of a column; of others pandas 2 cannot take a part."""
-    return bool(getattr(dtype, "isnative", True))
+    import numpy as np
+
+    return not isinstance(dtype, np.dtype) or dtype.isnative  # pandas' own dtypes claim that they are not
 
 
 def _is_fast(options: dict[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbfiles.sources._columns import STEP, kinds_of
 from nbfiles.sources._csv_numbers import WRITTEN, float_texts, whole_texts
-from nbfiles.sources._csv_texts import quoted, scalar, together
+from nbfiles.sources._csv_texts import scalar, together
 from nbfiles.sources._csv_times import MISSING, PER_SECOND, fineness, on_the_wall, unit_of
 
 if TYPE_CHECKING:
@@ -26,22 +26,39 @@ if TYPE_CHECKING:
 Cells = Callable[[int, int], Any]
 """Of the rows from the first number up to the second, the cells as a ``pyarrow.LargeStringArray``; null is missing."""
 
+
+class Texts:
+    """``Cells`` of which some may need quotes. In those that are no `Texts` stands neither a quote nor a separator.
+
+    Parameters
+    ----------
+    cut : callable
+        Gives them, as they are.
+    """
+
+    def __init__(self, cut: Cells) -> None:
+        self._cut = cut
+
+    def __call__(self, start: int, stop: int) -> Any:
+        return self._cut(start, stop)
+
+
 # Others may have no four digits on some clock, and pandas' versions differ in how they write these.
 _FIRST_YEAR, _LAST_YEAR = "1001", "9999"
 
 
-def cells_of(values: pd.Series[Any], sep: str) -> Cells | None:
-    """Return the cells of `values` for a file with the separator `sep`, or None where only pandas knows them."""
+def cells_of(values: pd.Series[Any]) -> Cells | None:
+    """Return the cells of `values`, or None where only pandas knows them."""
     import numpy as np
     import pandas as pd
 
     dtype = values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        return _categories(values, sep)
+        return _categories(values)
     if isinstance(dtype, pd.StringDtype):
-        return _texts(values, sep)
+        return _texts(values)
     if isinstance(dtype, pd.ArrowDtype):
-        return _of_arrow(values, sep)
+        return _of_arrow(values)
     if isinstance(dtype, pd.DatetimeTZDtype):
         return _times(values)
     arrays = pd.arrays
@@ -50,12 +67,12 @@ def cells_of(values: pd.Series[Any], sep: str) -> Cells | None:
     if not isinstance(dtype, np.dtype) or not dtype.isnative:
         return None
     if dtype.kind == "O":
-        return _objects(values, sep)
+        return _objects(values)
     makers = {"i": _whole, "u": _whole, "f": _floats, "b": _bools, "M": _times}
     return makers[dtype.kind](values) if dtype.kind in makers else None
 
 
-def index_cells(index: pd.Index[Any], sep: str) -> list[Cells] | None:
+def index_cells(index: pd.Index[Any]) -> list[Cells] | None:
     """Return the cells of every level of `index`, or None where only pandas knows those of one of them."""
     import pandas as pd
     import pyarrow as pa
@@ -66,11 +83,9 @@ def index_cells(index: pd.Index[Any], sep: str) -> list[Cells] | None:
         index = (
             index.remove_unused_levels()
         )  # as to_csv does before it looks how finely the times of a level are written
-        levels = [
-            _looked_up(pd.Series(level), codes, sep) for level, codes in zip(index.levels, index.codes, strict=True)
-        ]
+        levels = [_looked_up(pd.Series(level), codes) for level, codes in zip(index.levels, index.codes, strict=True)]
     else:
-        levels = [cells_of(pd.Series(index), sep)]
+        levels = [cells_of(pd.Series(index))]
     found = [level for level in levels if level is not None]
     return found if len(found) == len(levels) else None
 
@@ -89,7 +104,7 @@ def _arrays(values: pd.Series[Any]) -> Cells:
     return cut
 
 
-def _of_arrow(values: pd.Series[Any], sep: str) -> Cells | None:
+def _of_arrow(values: pd.Series[Any]) -> Cells | None:
     """Return the cells of a column that Arrow keeps. Its floats tell NaN from missing, its times know no midnights."""
     import pyarrow as pa
 
@@ -99,19 +114,19 @@ def _of_arrow(values: pd.Series[Any], sep: str) -> Cells | None:
     if pa.types.is_boolean(kind):
         return _bools(values)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        return _texts(values, sep)
+        return _texts(values)
     return None
 
 
-def _objects(values: pd.Series[Any], sep: str) -> Cells:
+def _objects(values: pd.Series[Any]) -> Cells:
     """Return the cells of an object column: where it is not of texts only, or of bools, what ``str`` makes of each."""
     kinds = kinds_of(values, {"string", "boolean"})
     if kinds is None or len(kinds) > 1:
-        return _strings(values, sep)
-    return _bools(values) if kinds == {"boolean"} else _texts(values, sep)
+        return _strings(values)
+    return _bools(values) if kinds == {"boolean"} else _texts(values)
 
 
-def _strings(values: pd.Series[Any], sep: str) -> Cells:
+def _strings(values: pd.Series[Any]) -> Cells:
     """Return the cells of objects of any type, which the csv module writes as ``str`` does."""
     import pandas as pd
     import pyarrow as pa
@@ -120,31 +135,30 @@ def _strings(values: pd.Series[Any], sep: str) -> Cells:
 
     def cut(start: int, stop: int) -> Any:
         piece = held[start:stop]
-        texts = pa.array(list(map(str, piece.tolist())), pa.large_string(), mask=pd.isna(piece))
-        return quoted(texts, sep)
+        return pa.array(list(map(str, piece.tolist())), pa.large_string(), mask=pd.isna(piece))
 
-    return cut
+    return Texts(cut)
 
 
-def _texts(values: pd.Series[Any], sep: str) -> Cells:
+def _texts(values: pd.Series[Any]) -> Cells:
     import pyarrow as pa
 
     kind = pa.large_string()
     if values.dtype != object:
         arrays = _arrays(values)
-        return lambda start, stop: quoted(arrays(start, stop).cast(kind), sep)
+        return Texts(lambda start, stop: arrays(start, stop).cast(kind))
     held = values.to_numpy()
 
     def cut(start: int, stop: int) -> Any:
         texts = held[start:stop]
         try:
-            return quoted(pa.array(texts, kind, from_pandas=True), sep)
+            return pa.array(texts, kind, from_pandas=True)
         except pa.ArrowTypeError:  # a NumPy scalar that is NaN
             texts = texts.copy()
             texts[values.iloc[start:stop].isna().to_numpy()] = None
-            return quoted(pa.array(texts, kind), sep)
+            return pa.array(texts, kind)
 
-    return cut
+    return Texts(cut)
 
 
 def _whole(values: pd.Series[Any]) -> Cells:
@@ -247,7 +261,7 @@ def _offset(seconds: int) -> str:
     return f"{text}:{rest:02}" if rest else text
 
 
-def _categories(values: pd.Series[Any], sep: str) -> Cells | None:
+def _categories(values: pd.Series[Any]) -> Cells | None:
     """Return the cells of a categorical: those of its categories; None where pandas writes these unlike values."""
     import numpy as np
     import pandas as pd
@@ -261,15 +275,15 @@ def _categories(values: pd.Series[Any], sep: str) -> Cells | None:
             new = np.full(len(categories) + 1, -1)  # the last is for -1
             new[used] = np.arange(len(used))
             categories, places = categories[used], new[places]
-    return _looked_up(pd.Series(categories), places, sep)
+    return _looked_up(pd.Series(categories), places)
 
 
-def _looked_up(values: pd.Series[Any], places: np.ndarray[Any, Any], sep: str) -> Cells | None:
+def _looked_up(values: pd.Series[Any], places: np.ndarray[Any, Any]) -> Cells | None:
     """Return as cells those of `values` at `places`; -1 is missing."""
     import numpy as np
     import pyarrow as pa
 
-    cells = cells_of(values, sep)
+    cells = cells_of(values)
     if cells is None:
         return None
     table, held = cells(0, len(values)), np.asarray(places)
@@ -278,4 +292,4 @@ def _looked_up(values: pd.Series[Any], places: np.ndarray[Any, Any], sep: str) -
         piece = held[start:stop]
         return table.take(pa.array(piece, mask=piece < 0))
 
-    return cut
+    return Texts(cut) if isinstance(cells, Texts) else cut

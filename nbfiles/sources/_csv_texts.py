@@ -16,7 +16,7 @@ MEMBERS = QUOTE + "\r\n"  # what makes a text need quotes, beside the separator;
 _FEW = 32  # texts that are replaced one by one
 
 
-def joined(columns: list[Any], sep: str, missing: str, end: str) -> Iterator[Any]:
+def joined(columns: list[Any], sep: str, missing: str, end: str, *, bare: bool) -> Iterator[Any]:
     """Yield buffers with the rows whose cells are `columns`.
 
     Parameters
@@ -25,6 +25,8 @@ def joined(columns: list[Any], sep: str, missing: str, end: str) -> Iterator[Any
         The cells of every column.
     sep, missing, end : str
         What stands between two cells, in place of a missing one, and after a row.
+    bare : bool
+        Whether no cell has a quote, or a separator as between columns that pandas wrote.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -33,19 +35,13 @@ def joined(columns: list[Any], sep: str, missing: str, end: str) -> Iterator[Any
         missing = missing or QUOTE * 2
         empty = pc.equal(pc.binary_length(columns[0]), 0)
         columns = [pc.if_else(empty, scalar(QUOTE * 2), columns[0])]
-    if not missing and end == "\n" and all(_is_bare(cells, sep) for cells in columns):
+    if bare and not missing and end == "\n":
         yield _joined_bare(columns, sep)
         return
     rows = pc.binary_join_element_wise(*columns, scalar(sep), null_handling="replace", null_replacement=missing)
     whole = pa.LargeListArray.from_arrays(pa.array([0, len(rows)], pa.int64()), rows)
     yield content_of(pc.binary_join(whole, scalar(end)))
     yield end.encode()
-
-
-def _is_bare(cells: Any, sep: str) -> bool:
-    """Whether in none of `cells` is a quote, or a separator as between columns that pandas wrote."""
-    content = bytes(content_of(cells))
-    return QUOTE.encode() not in content and sep.encode() not in content
 
 
 def _joined_bare(columns: list[Any], sep: str) -> Any:
@@ -90,7 +86,7 @@ def lines_of(text: bytes, rows: int, *, alone: bool) -> Any:
 
 
 def quoted(texts: Any, sep: str) -> Any:
-    """Return `texts` with quotes around those that need them.
+    """Return `texts` with quotes around those that need them; the same array if none does.
 
     A carriage return needs them too: ``to_csv`` leaves it bare up to Python 3.12, and ``read_csv`` then breaks the row.
     """
@@ -98,12 +94,10 @@ def quoted(texts: Any, sep: str) -> Any:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    content = content_of(texts)
-    held = bytes(content)
-    found = [each for each in MEMBERS + sep if each.encode() in held]
+    found = holds(texts, MEMBERS + sep)
     if not found:
         return texts
-    letters = np.frombuffer(content, "u1")
+    letters = np.frombuffer(content_of(texts), "u1")
     hits = letters == ord(found[0])
     for each in found[1:]:
         hits |= letters == ord(each)
@@ -114,6 +108,12 @@ def quoted(texts: Any, sep: str) -> Any:
     if QUOTE in found:
         inner = pc.replace_substring(inner, QUOTE, QUOTE * 2)
     return replaced(texts, needs, together(scalar(QUOTE), inner, scalar(QUOTE)))
+
+
+def holds(texts: Any, characters: str) -> list[str]:
+    """Return which of some ASCII `characters` are in `texts`."""
+    content = bytes(content_of(texts))  # in which Python looks for a byte more quickly than anybody elsewhere
+    return [each for each in characters if each.encode() in content]
 
 
 def starts_of(texts: Any) -> np.ndarray[Any, Any]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from nbfiles.sources._request import Request
 
+_PATH = type(Path())  # which need not be taken apart once more
 _MAGIC = re.compile(r"[*?\[]")
 
 
@@ -40,7 +41,7 @@ def payloads(obj: str | os.PathLike[Any], request: Request) -> Payloads:
     ``~`` is filled in at the start of a string, not of a path object, which says exactly what it means.
     """
     if not isinstance(obj, str):
-        path = Path(os.fsdecode(obj))
+        path = obj if type(obj) is _PATH else Path(os.fsdecode(obj))
         return folder(path, request) if os.path.isdir(path) else file(path, request)  # noqa: PTH112 - never raises
     if not obj:
         raise SourceError("the path is empty", "Name a file, a folder or a glob.")
@@ -127,7 +128,7 @@ def _payload(path: Path, request: Request) -> Payload:
         raise
     except ValueError:  # a NUL, or half of a surrogate pair
         raise SourceError(f"{visible(str(path))} cannot be a path", "Look at the spelling.") from None
-    if path.is_symlink():
+    if os.path.islink(path):  # noqa: PTH114 - half the cost
         payload.notes += (f"{visible(path.name)} is a link to {visible(os.path.realpath(path))}",)
     return payload
 
