@@ -1,4 +1,4 @@
-"""``Client``: the five verbs of the Files API over ``httpx``, on both surfaces, for one thread.
+"""``Client``: the five verbs of the Files API, on both surfaces, for one thread.
 
 What is sent is made by pure functions (``build_*``), what comes back is read by pure functions (`_answers.py`
 and the models' ``parse``), so both can be tested without a socket. No redirect is followed: a body and a key go to the
@@ -135,7 +135,7 @@ class Client:
     credential : Credential
         Goes into one header, at the moment of sending.
     trace : callable or None, default None
-        Told of every step of every connection (httpx's ``trace`` extension); it finds the socket to cut.
+        Told of the steps of a new connection (httpx's ``trace`` extension); it finds the socket to cut.
 
     Attributes
     ----------
