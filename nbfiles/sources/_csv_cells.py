@@ -80,9 +80,8 @@ def index_cells(index: pd.Index[Any]) -> list[Cells] | None:
     if isinstance(index, pd.RangeIndex):
         return [lambda start, stop: whole_texts(pa.array(index[start:stop].to_numpy()))]
     if isinstance(index, pd.MultiIndex):
-        index = (
-            index.remove_unused_levels()
-        )  # as to_csv does before it looks how finely the times of a level are written
+        # As to_csv does before it looks how finely the times of a level are written.
+        index = index.remove_unused_levels()
         levels = [_looked_up(pd.Series(level), codes) for level, codes in zip(index.levels, index.codes, strict=True)]
     else:
         levels = [cells_of(pd.Series(index))]
