@@ -248,6 +248,8 @@ def has_big_whole(column: Column) -> bool:
 
 def has_empty_and_missing(column: Column) -> bool:
     """Whether it holds both empty strings and missing values."""
+    if column.kind == "U" and column.plain is column.values and _is_arrows(column.plain):
+        return _has_empty_and_null(column.plain)
     if column.kind == "U":
         return bool(column.values.isna().any()) and bool((column.plain == "").any())
     if not column.holds(str):
@@ -257,6 +259,22 @@ def has_empty_and_missing(column: Column) -> bool:
     except TypeError:  # a list or another value without a hash
         empty = any(text == "" for text in column.texts())
     return empty and bool(column.values.isna().any())
+
+
+def _is_arrows(values: pd.Series[Any]) -> bool:
+    """Whether Arrow keeps texts."""
+    import pandas as pd
+
+    return isinstance(values.dtype, pd.ArrowDtype) or getattr(values.dtype, "storage", "") == "pyarrow"
+
+
+def _has_empty_and_null(values: pd.Series[Any]) -> bool:
+    """Return what `has_empty_and_missing` says of texts that Arrow keeps; it need not ask pandas, and is quicker."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pa.array(values.array)
+    return texts.null_count > 0 and bool(pc.any(pc.equal(pc.binary_length(texts), 0)).as_py())
 
 
 def has_text(found: Callable[[str], bool]) -> Question:
