@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,8 +26,10 @@ from nbfiles._models import DeletedFile, FileMetadata, Page
 from nbfiles._names import visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+    from nbfiles._connection import Trace
     from nbfiles._credentials import Credential
     from nbfiles._multipart import Multipart
 
@@ -37,8 +38,6 @@ FILES_BETA = "files-api-2025-04-14"
 LARGEST_ANSWER = 32 << 20  # bytes; 1000 files of a full page are below 1 MiB
 LARGEST_PAGE = 1000
 _PIECE = 1 << 20  # bytes of a download at a time
-
-Trace = Callable[[str, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,18 +154,7 @@ class Client:
         self.gate: Gate | None = None
         self._date = ""
         self._trace = trace
-        try:
-            self._connection = connect(place, self._told)
-        except InputError:
-            raise
-        except (httpx.InvalidURL, ValueError, ImportError):
-            pass  # the text of either may hold a proxy's password
-        else:
-            return
-        raise InputError(
-            "HTTPS_PROXY, ALL_PROXY or the address of the Files API is not one that can be used",
-            "Write a proxy like http://proxy.example:3128 (socks5:// needs pip install 'httpx[socks]').",
-        )
+        self._connection = connect(place, self._told)
 
     def close(self) -> None:
         """Close the connection."""

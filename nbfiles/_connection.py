@@ -12,9 +12,10 @@ import logging
 import os
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -22,6 +23,7 @@ import httpcore
 import httpx
 
 from nbfiles._config import ANSWER_TIMEOUT, CONNECT_TIMEOUT, STALL_TIMEOUT, is_loopback
+from nbfiles._errors import InputError
 from nbfiles._tls import ssl_context
 
 if TYPE_CHECKING:
@@ -47,11 +49,20 @@ Headers = Callable[[], Sequence[tuple[str, str]]]
 Query = tuple[tuple[str, str], ...]
 
 
-class Connection(Protocol):
-    """What a client sends its requests on."""
+class Connection(ABC):
+    """What a client sends its requests on.
 
-    host: str  # for the header
+    Attributes
+    ----------
+    host : str
+        For the header.
+    """
 
+    def __init__(self, base_url: str) -> None:
+        self.host = httpx.URL(base_url).netloc.decode("ascii")
+        self._base_url = base_url
+
+    @abstractmethod
     def send(
         self, method: str, path: str, query: Query, headers: Headers, body: Iterator[bytes] | None
     ) -> httpx.Response:
@@ -63,6 +74,7 @@ class Connection(Protocol):
             If there is none.
         """
 
+    @abstractmethod
     def close(self) -> None:
         """Close the connection."""
 
@@ -73,20 +85,25 @@ def connect(place: Place, told: Trace) -> Connection:
     Raises
     ------
     InputError
-        If the place's `ca_bundle` cannot be used.
-    httpx.InvalidURL, ValueError, ImportError
-        If its address, or a proxy, cannot be.
+        If the place's `ca_bundle`, its address, or a proxy that the environment names cannot be used.
     """
     context = None  # plain
     if not place.base_url.startswith("http:"):
         context = ssl_context(place.ca_bundle, os.getenv("SSL_CERT_FILE", ""), os.getenv("SSL_CERT_DIR", ""))
-    loopback = is_loopback(urlsplit(place.base_url).hostname)
-    if not loopback and getproxies().keys() & {"http", "https", "all"}:
-        return _Proxied(place.base_url, context, told)
-    return _Straight(place.base_url, context, told, _LOCAL_OPTIONS if loopback and context is None else ())
+    try:
+        loopback = is_loopback(urlsplit(place.base_url).hostname)
+        if not loopback and getproxies().keys() & {"http", "https", "all"}:
+            return _Proxied(place.base_url, context, told)
+        return _Straight(place.base_url, context, told, _LOCAL_OPTIONS if loopback and context is None else ())
+    except (httpx.InvalidURL, ValueError, ImportError):
+        pass  # the text of either may hold a proxy's password
+    raise InputError(
+        "HTTPS_PROXY, ALL_PROXY or the address of the Files API is not one that can be used",
+        "Write a proxy like http://proxy.example:3128 (socks5:// needs pip install 'httpx[socks]').",
+    )
 
 
-class _Straight:
+class _Straight(Connection):
     """One connection to one host, opened when it is needed and again when it was lost.
 
     `told` hears of every step of a new connection; of a warm one's only while httpcore logs them.
@@ -95,8 +112,8 @@ class _Straight:
     def __init__(
         self, base_url: str, context: ssl.SSLContext | None, told: Trace, options: Sequence[tuple[int, int, int]]
     ) -> None:
-        self.host = httpx.URL(base_url).netloc.decode("ascii")
-        self._base_url, self._context, self._told, self._options = base_url, context, told, options
+        super().__init__(base_url)
+        self._context, self._told, self._options = context, told, options
         self._connection: httpcore.HTTPConnection | None = None
 
     def send(
@@ -148,12 +165,11 @@ class _Answer(httpx.SyncByteStream):
         self._answer.close()
 
 
-class _Proxied:
+class _Proxied(Connection):
     """The way to wherever the environment's proxies, and its exceptions from them, say."""
 
     def __init__(self, base_url: str, context: ssl.SSLContext | None, told: Trace) -> None:
-        self.host = httpx.URL(base_url).netloc.decode("ascii")
-        self._base_url = base_url
+        super().__init__(base_url)
         self._extensions = {"timeout": TIMEOUT, "trace": told}
         limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=_KEEP)
         if context is None:

@@ -55,7 +55,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nbfiles._bucket import Bucket
-    from nbfiles._client import Client, Trace
+    from nbfiles._client import Client
+    from nbfiles._connection import Trace
 
 T = TypeVar("T")
 

@@ -248,9 +248,9 @@ def has_big_whole(column: Column) -> bool:
 
 def has_empty_and_missing(column: Column) -> bool:
     """Whether it holds both empty strings and missing values."""
-    if column.kind == "U" and column.plain is column.values and _is_arrows(column.plain):
-        return _has_empty_and_null(column.plain)
     if column.kind == "U":
+        if column.plain is column.values and _is_arrows(column.plain):
+            return _has_empty_and_null(column.plain)
         return bool(column.values.isna().any()) and bool((column.plain == "").any())
     if not column.holds(str):
         return False
